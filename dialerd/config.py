@@ -1,0 +1,117 @@
+"""The one typed, frozen configuration object. `config_file` reads it from TOML and the environment.
+
+Every field has its meaning beside it; secrets are `SecretStr`, so that neither a log line nor `/status` can show
+them. There are no default secrets: a missing one is an error that names `dialer-admin setup`.
+"""
+
+import socket
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Postgres(Section):
+    """PostgreSQL: the memory."""
+
+    dsn: str = "postgresql:///dialerd"  # without the password
+    password: SecretStr | None = None  # not needed with peer authentication over the local socket
+    pool_size: Annotated[int, Field(ge=2, le=100)] = 8
+    statement_timeout_seconds: Seconds = 5.0
+
+
+class Redis(Section):
+    """Redis: only what may be lost."""
+
+    url: str = "redis://127.0.0.1:6379/1"  # without the password
+    password: SecretStr | None = None
+    timeout_seconds: Seconds = 2.0
+
+
+class Ami(Section):
+    """Asterisk's manager interface: originate, and how calls end."""
+
+    host: str = "127.0.0.1"
+    port: Port = 5038
+    username: Name = "dialerd"
+    secret: SecretStr
+    ping_seconds: Seconds = 3.0  # a link that answers no ping for this long is dead
+
+
+class Ari(Section):
+    """Asterisk's REST interface: calls that were answered, and agents' legs."""
+
+    url: str = "http://127.0.0.1:8088/ari"
+    username: Name = "dialerd"
+    password: SecretStr
+    app: Name = "dialerd"
+    timeout_seconds: Seconds = 3.0
+
+
+class FastAgi(Section):
+    """The server that Asterisk's dialplan asks for caller IDs."""
+
+    host: str = "127.0.0.1"
+    port: Port = 4573
+    timeout_seconds: Seconds = 5.0  # for the whole request's headers, and for each reply
+    max_connections: Annotated[int, Field(ge=1)] = 1000
+
+
+class Web(Section):
+    """HTTP: health, status, the agents' doors."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    token: SecretStr  # `Authorization: Bearer …`, until users and roles come
+
+
+class Trunk(Section):
+    """A way out: a PJSIP endpoint of the admin's Asterisk."""
+
+    endpoint: Name  # the PJSIP endpoint's name
+    route: Literal["direct", "dialplan"] = "direct"  # dialplan: through [dialerd-out], which asks for its caller ID
+    max_calls: Annotated[int, Field(ge=0)] = 30
+    calls_per_second: Annotated[float, Field(gt=0, le=1000)] = 10.0
+
+
+class Dialing(Section):
+    """What holds for every campaign of this node."""
+
+    enabled: bool = True  # false: this node claims nothing
+    grace_seconds: Seconds = 2.0  # an answer without an agent for this long is abandoned
+    max_call_seconds: Annotated[int, Field(ge=10, le=86400)] = 3600  # TIMEOUT(absolute) of every channel
+    reservation_seconds: Annotated[int, Field(ge=1, le=86400)] = 300  # backstop of a caller-ID reservation
+    reconcile_seconds: Seconds = 10.0
+    drain_seconds: Seconds = 60.0  # how long a stop waits for live calls before it ends them
+
+
+class Log(Section):
+    """Log lines."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "pretty", "json", "journal"] = "auto"  # auto: pretty on a terminal, else journal
+    mask_numbers: bool = True
+
+
+class Config(Section):
+    """Everything. Immutable: a reload builds another one."""
+
+    node: Name = Field(default_factory=lambda: socket.gethostname() or "node")
+    postgres: Postgres = Postgres()
+    redis: Redis = Redis()
+    ami: Ami
+    ari: Ari
+    fastagi: FastAgi = FastAgi()
+    web: Web
+    dialing: Dialing = Dialing()
+    log: Log = Log()
+    trunks: dict[Name, Trunk] = Field(default_factory=dict)

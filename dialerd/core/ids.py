@@ -1,0 +1,33 @@
+"""The names by which our things are known inside Asterisk: one id for an attempt everywhere (rule 2)."""
+
+import re
+
+ACCOUNT = "dialerd"  # accountcode of every channel of ours: how reconcile tells ours from the admin's own
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII)
+_AGENT = re.compile(r"dialerd-agent-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
+
+
+def is_attempt(channel_id: str) -> bool:
+    """Whether a channel id has the form of an attempt's id."""
+    return _UUID.match(channel_id) is not None
+
+
+def attempt_of(channel_id: str) -> str:
+    """The attempt behind a channel id: Asterisk names the far half of a Local pair `<id>;2`."""
+    return channel_id.removesuffix(";2")
+
+
+def agent_bridge(agent_id: int) -> str:
+    """The id of an agent's standing bridge."""
+    return f"dialerd-agent-{agent_id}"
+
+
+def agent_leg(agent_id: int, nonce: str) -> str:
+    """A channel id for a new agent leg; `nonce` is 8 hex digits, so that a leg that comes back is another channel."""
+    return f"dialerd-agent-{agent_id}-{nonce}"
+
+
+def agent_of(id_: str) -> int | None:
+    """The agent behind a leg's or a bridge's id, or None when it is not of that form."""
+    match = _AGENT.match(id_)
+    return int(match.group(1)) if match else None
