@@ -3,7 +3,7 @@
 The same function serves at start, at every reconnect and on the timer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from dialerd.core import ids
@@ -43,32 +43,27 @@ class Plan:
     lost_legs: tuple[int, ...]
 
 
-def plan(channels: Iterable[Channel], attempts: Iterable[Believed], legs: Mapping[int, str]) -> Plan:
-    """What to do. `legs`: agent id → the channel id that we believe stands for this agent.
+def plan(
+    channels: Iterable[Channel], attempts: Collection[Believed], legs: Mapping[int, str], owned: Container[str]
+) -> Plan:
+    """What to do about `channels`, a list that was asked for after `attempts` and `legs` were written down.
 
-    A channel without our accountcode is the admin's and is never touched. One of ours that no live attempt and no
-    agent owns is an orphan.
+    `legs`: agent id → the channel id that we believe stands for this agent. `owned`: the channel ids (attempts and
+    legs) that we own at the time the list has arrived; what was dialled meanwhile is no orphan. A channel without our
+    accountcode is the admin's and is never touched.
     """
     ours = {c.id: c for c in channels if c.account == ids.ACCOUNT}
-    owned = {b.attempt: b for b in attempts}
-    seen: dict[str, str] = {}
-    orphans: list[str] = []
-    for channel in ours.values():
-        attempt = ids.attempt_of(channel.id)
-        if attempt in owned:
-            if attempt == channel.id:
-                seen[attempt] = channel.state
-        elif legs.get(ids.agent_of(channel.id) or -1) != channel.id and _was_given_out_by_us(channel.id):
-            orphans.append(channel.id)
-    gone = tuple(
-        b.attempt
-        for b in owned.values()
-        if b.attempt not in seen and (b.proved_alive or b.age_seconds > b.patience_seconds)
-    )
+    seen = {b.attempt: ours[b.attempt].state for b in attempts if b.attempt in ours}
+    gone = tuple(b.attempt for b in attempts if b.attempt not in ours and _is_lost(b))
+    orphans = tuple(id_ for id_ in ours if _we_named(id_) and ids.attempt_of(id_) not in owned)
     standing = {agent: channel for agent, channel in legs.items() if channel in ours}
-    return Plan(seen, gone, tuple(orphans), standing, tuple(a for a in legs if a not in standing))
+    return Plan(seen, gone, orphans, standing, tuple(a for a in legs if a not in standing))
 
 
-def _was_given_out_by_us(channel_id: str) -> bool:
-    """Only ids that we made: a far leg that Asterisk named itself ends with the near one, and may not be ours."""
+def _is_lost(believed: Believed) -> bool:
+    return believed.proved_alive or believed.age_seconds > believed.patience_seconds
+
+
+def _we_named(channel_id: str) -> bool:
+    """Only ids that we gave out: a far leg that Asterisk named itself ends with the near one."""
     return ids.is_attempt(ids.attempt_of(channel_id)) or ids.agent_of(channel_id) is not None
