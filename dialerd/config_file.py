@@ -1,9 +1,9 @@
 """From files and the environment to the one `Config`, or to every mistake at once.
 
 `dialerd.toml`, then `conf.d/*.toml` beside it in the order of their names, then the environment's
-`DIALERD_SECTION_KEY` (and the older names in `LEGACY`); what comes later wins. A mistake names its file, line and
-key, and says what was expected; the value of a secret is never repeated. A file that holds a secret must not be
-readable by everybody.
+`DIALERD_SECTION_KEY` (and the older names in `LEGACY`); what comes later wins. A mistake names its file, line
+and key, and says what was expected; the value of a secret is never repeated. A file that holds a secret must not
+be readable by everybody.
 """
 
 import re
@@ -99,10 +99,11 @@ class Layers:
         self.origins[path] = where
 
     def origin(self, path: KeyPath) -> str:
-        """Where the value, or the nearest table around it, was written."""
-        while path and path not in self.origins:
-            path = path[:-1]
-        return self.origins.get(path, "")
+        """Where the value was written, or what is in it, or the table around it."""
+        if path in self.origins:
+            return self.origins[path]
+        inside = (where for known, where in self.origins.items() if known[: len(path)] == path)
+        return next(inside, "") or (self.origin(path[:-1]) if len(path) > 1 else "")
 
 
 def build(layers: Layers, problems: list[Problem]) -> Config:
@@ -126,7 +127,7 @@ def build(layers: Layers, problems: list[Problem]) -> Config:
 def from_environment(
     environ: Mapping[str, str], problems: list[Problem]
 ) -> Iterator[tuple[str, KeyPath, str]]:
-    """(variable, key, value) of each variable that is ours; our own names come last, so win over older ones."""
+    """(variable, key, value) of each variable that is ours; our own names come last and win."""
     for name, path in LEGACY.items():
         if name not in environ:
             continue

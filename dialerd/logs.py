@@ -1,8 +1,8 @@
 """Log lines: one event each, safe to show on a terminal and to keep, with people's numbers masked.
 
 On a terminal pretty; under systemd `<priority>` and logfmt without a time (journald has it); or JSON. No
-control character, no endless value and no secret gets through, whoever wrote the text. What libraries say to the
-standard `logging` comes out the same way, from warnings upwards.
+control character, no endless value and no secret gets through, whoever wrote the text. What libraries say to
+the standard `logging` comes out the same way, from warnings upwards.
 
     log = logs.logger().bind(attempt=attempt_id)
     log.info("ringing", trunk=trunk)

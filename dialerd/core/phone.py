@@ -77,5 +77,5 @@ def parse(text: str, default_region: str) -> Number:
 
 
 def masked(e164: str) -> str:
-    """A number for a log line: country and operator show, the person not (`+358401234567` is `+35840***67`)."""
+    """A number for a log: country and operator show, the person not (`+358401234567` is `+35840***67`)."""
     return e164[:6] + "***" + e164[-2:] if len(e164) > 8 else "***"
