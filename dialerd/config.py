@@ -79,9 +79,7 @@ class Trunk(Section):
     """A way out: a PJSIP endpoint of the admin's Asterisk."""
 
     endpoint: Name  # the PJSIP endpoint's name
-    route: Literal["direct", "dialplan"] = (
-        "direct"  # dialplan: through [dialerd-out], which asks for its caller ID
-    )
+    route: Literal["direct", "dialplan"] = "direct"  # dialplan: through [dialerd-out], which asks for its caller ID
     max_calls: Annotated[int, Field(ge=0)] = 30
     calls_per_second: Annotated[float, Field(gt=0, le=1000)] = 10.0
 
