@@ -15,6 +15,4 @@ def shipped(name: str) -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise FileNotFoundError(
-        f"dialerd's own files '{name}' are missing: looked at {places[0]} and {places[1]}"
-    )
+    raise FileNotFoundError(f"dialerd's own files '{name}' are missing: looked at {places[0]} and {places[1]}")

@@ -19,7 +19,8 @@ from dialerd.ami.action import Originate, fields
 from dialerd.clock import Clock
 from dialerd.config import Ami
 from dialerd.core.attempt import Event, Kind
-from dialerd.core.link import LinkState, LinkStatus, backoff
+from dialerd.core.backoff import backoff
+from dialerd.core.status import Link, LinkState
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +117,7 @@ class AmiLink:
         self._manager: _Manager | None = None
         self._sent: dict[str, _Sent] = {}
         self._failures = 0
-        self.status = LinkStatus("ami", LinkState.CONNECTING, clock.now())
+        self.status = Link("ami", "connecting", clock.now())
 
     @property
     def up(self) -> bool:
@@ -144,7 +145,7 @@ class AmiLink:
             try:
                 await self._live()
             except (OSError, TimeoutError, ConnectionError) as error:
-                self._set(LinkState.DOWN, f"{self._where()}: {_words(error)}")
+                self._set("down", f"{self._where()}: {_words(error)}")
             await asyncio.sleep(backoff(self._failures, random.random()))  # noqa: S311 - jitter, no secret
             self._failures += 1
 
@@ -157,7 +158,7 @@ class AmiLink:
             await self._log_in(manager, booted)
             self._manager = manager
             self._failures = 0
-            self._set(LinkState.UP, "")
+            self._set("up", "")
             await self._ping_until_lost(manager)
         finally:
             self._manager = None
@@ -202,8 +203,8 @@ class AmiLink:
 
     def _set(self, state: LinkState, detail: str) -> None:
         if (state, detail) != (self.status.state, self.status.detail):
-            self.status = LinkStatus("ami", state, self._clock.now(), detail)
-            (log.info if state is LinkState.UP else log.warning)("ami.link", state=state.value, detail=detail)
+            self.status = Link("ami", state, self._clock.now(), detail)
+            (log.info if state == "up" else log.warning)("ami.link", state=state, detail=detail)
         self._on_change()
 
     def _where(self) -> str:

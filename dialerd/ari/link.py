@@ -18,8 +18,9 @@ from asyncari.client import Client
 from dialerd.ari.transport import AriError, AriUnreachable, Transport
 from dialerd.clock import Clock
 from dialerd.config import Ari
-from dialerd.core.link import LinkState, LinkStatus, backoff
+from dialerd.core.backoff import backoff
 from dialerd.core.reconcile import Channel
+from dialerd.core.status import Link, LinkState
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +51,7 @@ class AriLink:
         self._client: _Client | None = None
         self._failures = 0
         self.replaced = asyncio.Event()  # another daemon took the app: this one must stop
-        self.status = LinkStatus("ari", LinkState.CONNECTING, clock.now())
+        self.status = Link("ari", "connecting", clock.now())
 
     @property
     def up(self) -> bool:
@@ -63,7 +64,7 @@ class AriLink:
             try:
                 await self._live()
             except* (OSError, TimeoutError, AriError, anyio.ClosedResourceError, json.JSONDecodeError) as group:
-                self._set(LinkState.DOWN, f"Asterisk's ARI at {self._config.url}: {_words(group)}")
+                self._set("down", f"Asterisk's ARI at {self._config.url}: {_words(group)}")
             await asyncio.sleep(backoff(self._failures, random.random()))  # noqa: S311 - jitter, no secret
             self._failures += 1
 
@@ -78,7 +79,7 @@ class AriLink:
                     await client.__aenter__()
                 self._client = client
                 self._failures = 0
-                self._set(LinkState.UP, "")
+                self._set("up", "")
                 if transport.websocket is not None:
                     await transport.websocket.closed.wait()
                 raise ConnectionError("the event websocket closed")
@@ -89,13 +90,13 @@ class AriLink:
     def _receive(self, event: Mapping[str, Any]) -> None:
         if event.get("type") == "ApplicationReplaced":
             self.replaced.set()
-            self._set(LinkState.DOWN, f"another process took the ARI app '{self._config.app}': stop one of the two")
+            self._set("down", f"another process took the ARI app '{self._config.app}': stop one of the two")
         self._on_event(event)
 
     def _set(self, state: LinkState, detail: str) -> None:
         if (state, detail) != (self.status.state, self.status.detail):
-            self.status = LinkStatus("ari", state, self._clock.now(), detail)
-            (log.info if state is LinkState.UP else log.warning)("ari.link", state=state.value, detail=detail)
+            self.status = Link("ari", state, self._clock.now(), detail)
+            (log.info if state == "up" else log.warning)("ari.link", state=state, detail=detail)
         self._on_change()
 
     def _api(self) -> Any:

@@ -33,7 +33,7 @@ BEGIN
     WHERE r.value ? 'event'
     ORDER BY r.n;
 
-    -- The last word on each attempt of the batch.
+    -- The last word on each attempt of the batch; of two ends the first one.
     WITH word AS (
         SELECT DISTINCT ON (x.id) x.*
         FROM jsonb_array_elements(p_rows) WITH ORDINALITY AS r (value, n),
@@ -42,7 +42,7 @@ BEGIN
                  agent_id bigint, caller_id text, dialed_at timestamptz, ringing_at timestamptz,
                  answered_at timestamptz, connected_at timestamptz, ended_at timestamptz)
         WHERE r.value ? 'attempt'
-        ORDER BY x.id, r.n DESC
+        ORDER BY x.id, x.state = 'ended' DESC, CASE WHEN x.state = 'ended' THEN r.n ELSE -r.n END
     ), written AS (
         UPDATE attempts SET
             state = word.state, outcome = word.outcome, cause = word.cause, dial_status = word.dial_status,
@@ -58,9 +58,15 @@ BEGIN
         next_at = coalesce(f.next_at, contacts.next_at),
         attempts = contacts.attempts - (NOT f.counts)::integer,
         last_outcome = written.outcome
-    FROM written, jsonb_array_elements(p_rows) AS r (value),
-         jsonb_to_record(r.value -> 'contact') AS f (attempt_id uuid, next_at timestamptz, counts boolean)
-    WHERE r.value ? 'contact' AND f.attempt_id = written.id AND contacts.id = written.contact_id;
+    FROM written
+    JOIN (
+        SELECT DISTINCT ON (x.attempt_id) x.*
+        FROM jsonb_array_elements(p_rows) WITH ORDINALITY AS r (value, n),
+             jsonb_to_record(r.value -> 'contact') AS x (attempt_id uuid, next_at timestamptz, counts boolean)
+        WHERE r.value ? 'contact'
+        ORDER BY x.attempt_id, r.n
+    ) AS f ON f.attempt_id = written.id
+    WHERE contacts.id = written.contact_id;
 
     FOR a IN SELECT r.value -> 'agent' FROM jsonb_array_elements(p_rows) WITH ORDINALITY AS r (value, n)
              WHERE r.value ? 'agent' ORDER BY r.n

@@ -6,7 +6,7 @@ from dialerd.store.queries import BadQueryFile, Queries, parse
 
 
 def test_a_file_gives_its_queries_with_their_comments() -> None:
-    text = "-- The file's own remark\n\n-- name: one\n-- Says one.\nSELECT 1;\n\n-- name: two\n-- Two.\nSELECT\n  2;\n"
+    text = "-- A remark.\n\n-- name: one\n-- Says one.\nSELECT 1;\n\n-- name: two\n-- Two.\nSELECT\n  2;\n"
     assert parse("f.sql", text) == {"one": "-- Says one.\nSELECT 1;", "two": "-- Two.\nSELECT\n  2;"}
 
 
