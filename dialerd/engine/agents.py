@@ -42,7 +42,9 @@ class Agent:
 
     def status(self) -> AgentStatus:
         """As supervisors see them."""
-        return AgentStatus(self.name, self.state.value, self.since, self.reason, tuple(sorted(self.queues)), self.attempt)
+        return AgentStatus(
+            self.name, self.state.value, self.since, self.reason, tuple(sorted(self.queues)), self.attempt
+        )
 
 
 class Agents:

@@ -126,7 +126,9 @@ class Engine:
         self._ledger.put(*record.ended(call, event, outcome, retry, core.ended_at(call.facts, now)))
         campaign.outcomes[outcome] = campaign.outcomes.get(outcome, 0) + 1
         campaign.pending += retry.next_at is not None
-        log.info("call.ended", attempt=call.attempt, campaign=campaign.id, outcome=outcome.value, cause=call.facts.cause)
+        log.info(
+            "call.ended", attempt=call.attempt, campaign=campaign.id, outcome=outcome.value, cause=call.facts.cause
+        )
         self._ami.forget(call.attempt)
         self._conversations.call_ended(call)
         self._spawn(self._release(call.attempt), f"release {call.attempt}")

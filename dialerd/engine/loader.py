@@ -122,6 +122,8 @@ class Loader:
     async def _load_caller_ids(self, pool: asyncpg.Pool) -> None:
         rows = await pool.fetch(_CALLER_IDS)
         self._caller_ids.load(
-            CallerId(r["id"], r["tenant_id"], r["campaign_id"], r["e164"], r["hourly_limit"], r["daily_limit"], r["active"])
+            CallerId(
+                r["id"], r["tenant_id"], r["campaign_id"], r["e164"], r["hourly_limit"], r["daily_limit"], r["active"]
+            )
             for r in rows
         )

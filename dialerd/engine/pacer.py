@@ -6,7 +6,6 @@ same free agent at the same instant. It sleeps until something happens that may 
 
 import asyncio
 import zoneinfo
-from collections import Counter
 from collections.abc import Callable
 
 import asyncpg
@@ -165,9 +164,14 @@ class Pacer:
                 call.caller_id = await self._caller_id(call)
             self._ami.originate(
                 Originate(
-                    call.attempt, call.e164, trunk.endpoint, trunk.route, call.caller_id,
-                    campaign.ring_timeout_seconds, self._variables(call, trunk),
-                )  # fmt: skip
+                    call.attempt,
+                    call.e164,
+                    trunk.endpoint,
+                    trunk.route,
+                    call.caller_id,
+                    campaign.ring_timeout_seconds,
+                    self._variables(call, trunk),
+                )
             )
         except (ValueRefused, LinkDown, _NoCallerId) as error:
             self._calls.learn(call.attempt, Event(Kind.NOT_SENT, self._clock.now(), detail=str(error)))
@@ -216,7 +220,6 @@ class Pacer:
         old = campaign.decision
         if old is None or (old.lines, old.reason) != (lines, reason):
             campaign.decision = Decision(lines, reason, self._clock.now())
-
 
 
 class _NoCallerId(Exception):

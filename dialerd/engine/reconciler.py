@@ -129,9 +129,8 @@ class Reconciler:
         with 22.10: StasisEnd of a channel from before came over the next websocket)."""
         where = {channel: bridge for bridge, inside in bridges.items() for channel in inside}
         for agent in self._agents:
-            if agent.leg is not None and agent.leg in where:
-                if agent.state is AgentState.CONNECTING:
-                    self._agents.step(agent, Do.LEG_UP)
+            if agent.leg is not None and agent.leg in where and agent.state is AgentState.CONNECTING:
+                self._agents.step(agent, Do.LEG_UP)
         for channel in channels:
             call = self._calls.get(channel.id)
             if call is None or channel.id not in seen or not channel.in_app:
