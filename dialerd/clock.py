@@ -1,4 +1,4 @@
-"""The one source of wall time and of monotonic time, so that tests and simulations can replace it (rule 7)."""
+"""The one source of wall and of monotonic time, so that tests and simulations can replace it (rule 7)."""
 
 import time
 from datetime import UTC, datetime

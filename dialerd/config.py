@@ -1,7 +1,7 @@
 """The one typed, frozen configuration object. `config_file` reads it from TOML and the environment.
 
-Every field has its meaning beside it; secrets are `SecretStr`, so that neither a log line nor `/status` can show
-them. There are no default secrets: a missing one is an error that names `dialer-admin setup`.
+Every field has its meaning beside it; secrets are `SecretStr`, so that neither a log line nor `/status` can
+show them. There are no default secrets: a missing one is an error that names `dialer-admin setup`.
 """
 
 import socket
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -24,7 +25,7 @@ class Postgres(Section):
     """PostgreSQL: the memory."""
 
     dsn: str = "postgresql:///dialerd"  # without the password
-    password: SecretStr | None = None  # not needed with peer authentication over the local socket
+    password: Secret | None = None  # not needed with peer authentication over the local socket
     pool_size: Annotated[int, Field(ge=2, le=100)] = 8
     statement_timeout_seconds: Seconds = 5.0
 
@@ -33,7 +34,7 @@ class Redis(Section):
     """Redis: only what may be lost."""
 
     url: str = "redis://127.0.0.1:6379/1"  # without the password
-    password: SecretStr | None = None
+    password: Secret | None = None
     timeout_seconds: Seconds = 2.0
 
 
@@ -43,7 +44,7 @@ class Ami(Section):
     host: str = "127.0.0.1"
     port: Port = 5038
     username: Name = "dialerd"
-    secret: SecretStr
+    secret: Secret
     ping_seconds: Seconds = 3.0  # a link that answers no ping for this long is dead
 
 
@@ -52,7 +53,7 @@ class Ari(Section):
 
     url: str = "http://127.0.0.1:8088/ari"
     username: Name = "dialerd"
-    password: SecretStr
+    password: Secret
     app: Name = "dialerd"
     timeout_seconds: Seconds = 3.0
 
@@ -71,7 +72,7 @@ class Web(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8000
-    token: SecretStr  # `Authorization: Bearer …`, until users and roles come
+    token: Secret  # `Authorization: Bearer …`, until users and roles come
 
 
 class Trunk(Section):

@@ -23,7 +23,7 @@ def agent_bridge(agent_id: int) -> str:
 
 
 def agent_leg(agent_id: int, nonce: str) -> str:
-    """A channel id for a new agent leg; `nonce` is 8 hex digits, so that a leg that comes back is another channel."""
+    """A channel id for a new agent leg; `nonce`: 8 hex digits, so that a leg that returns is another."""
     return f"dialerd-agent-{agent_id}-{nonce}"
 
 

@@ -37,7 +37,7 @@ class NumberRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that may be dialled: its E.164 key, its region (ISO 3166, or '001'), its IANA zones (may be empty)."""
+    """A number that may be dialled: E.164 key, region (ISO 3166, or '001'), IANA zones (may be empty)."""
 
     e164: str
     region: str
@@ -77,5 +77,5 @@ def parse(text: str, default_region: str) -> Number:
 
 
 def masked(e164: str) -> str:
-    """A number for a log line: country and operator visible, the person not (`+35840•••4567` → `+35840***67`)."""
+    """A number for a log: country and operator show, the person not (`+358401234567` is `+35840***67`)."""
     return e164[:6] + "***" + e164[-2:] if len(e164) > 8 else "***"

@@ -1,0 +1,168 @@
+"""The connection to Asterisk's REST interface: one websocket of events in, requests out.
+
+Guarantees: events are handed on in order and without waiting (a slow listener would kill asyncari's client); a clean
+close counts as a loss (F8); being replaced by another daemon under the same app name is told apart from a loss (F9);
+after a loss it connects again by itself and says so, and the engine reconciles.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+import structlog
+from asyncari.client import Client
+
+from dialerd.ari.transport import AriError, AriUnreachable, Transport
+from dialerd.clock import Clock
+from dialerd.config import Ari
+from dialerd.core.backoff import backoff
+from dialerd.core.reconcile import Channel
+from dialerd.core.status import Link, LinkState
+
+log = structlog.get_logger(__name__)
+
+EventHandler = Callable[[Mapping[str, Any]], None]
+
+
+class _Client(Client):  # type: ignore[misc]  # asyncari is untyped
+    """asyncari's client without its object model: the plain event goes to us (the models cost 0.4 ms a call)."""
+
+    def __init__(
+        self, task_group: anyio.abc.TaskGroup, url: str, app: str, transport: Transport, on_event: EventHandler
+    ):
+        super().__init__(task_group, url, app, transport)
+        self._on_event = on_event
+
+    async def process_ws(self, msg: Mapping[str, Any]) -> None:
+        self._on_event(msg)
+
+
+class AriLink:
+    """Keeps the connection up. Its verbs raise `AriError` (Asterisk said no; 404: gone) or `AriUnreachable`."""
+
+    def __init__(self, config: Ari, clock: Clock, on_event: EventHandler, on_change: Callable[[], None]) -> None:
+        self._config = config
+        self._clock = clock
+        self._on_event = on_event
+        self._on_change = on_change
+        self._client: _Client | None = None
+        self._failures = 0
+        self.replaced = asyncio.Event()  # another daemon took the app: this one must stop
+        self.status = Link("ari", "connecting", clock.now())
+
+    @property
+    def up(self) -> bool:
+        """Whether events arrive and requests can be sent."""
+        return self._client is not None
+
+    async def run(self) -> None:
+        """Connects, stays, reconnects; ends by cancellation, or when another daemon took the app."""
+        while not self.replaced.is_set():
+            try:
+                await self._live()
+            except* (OSError, TimeoutError, AriError, anyio.ClosedResourceError, json.JSONDecodeError) as group:
+                self._set("down", f"Asterisk's ARI at {self._config.url}: {_words(group)}")
+            await asyncio.sleep(backoff(self._failures, random.random()))  # noqa: S311 - jitter, no secret
+            self._failures += 1
+
+    async def _live(self) -> None:
+        config = self._config
+        transport = Transport(config.username, config.password.get_secret_value(), config.timeout_seconds)
+        try:
+            async with anyio.create_task_group() as group:
+                base = config.url.rstrip("/").removesuffix("ari")
+                async with asyncio.timeout(config.timeout_seconds * 3):
+                    client = _Client(group, base, config.app, transport, self._receive)
+                    await client.__aenter__()
+                self._client = client
+                self._failures = 0
+                self._set("up", "")
+                if transport.websocket is not None:
+                    await transport.websocket.closed.wait()
+                raise ConnectionError("the event websocket closed")
+        finally:
+            self._client = None
+            await transport.close()
+
+    def _receive(self, event: Mapping[str, Any]) -> None:
+        if event.get("type") == "ApplicationReplaced":
+            self.replaced.set()
+            self._set("down", f"another process took the ARI app '{self._config.app}': stop one of the two")
+        self._on_event(event)
+
+    def _set(self, state: LinkState, detail: str) -> None:
+        if (state, detail) != (self.status.state, self.status.detail):
+            self.status = Link("ari", state, self._clock.now(), detail)
+            (log.info if state == "up" else log.warning)("ari.link", state=state, detail=detail)
+        self._on_change()
+
+    def _api(self) -> Any:
+        if self._client is None:
+            raise AriUnreachable(self.status.detail or "the ARI connection is not up")
+        return self._client.swagger
+
+    # -- channels -------------------------------------------------------------------------------------------------
+
+    async def channels(self) -> list[Channel]:
+        """Every channel of this Asterisk."""
+        found = (await self._api().channels.list()).json()
+        return [
+            Channel(c["id"], c["state"], c.get("accountcode", ""), c.get("dialplan", {}).get("app_name") == "Stasis")
+            for c in found
+        ]
+
+    async def hang_up(self, channel: str) -> None:
+        """Ends a channel; one that is gone already is fine."""
+        await self._unless_gone(self._api().channels.hangup(channelId=channel))
+
+    async def to_dialplan(self, channel: str) -> None:
+        """Lets a channel go on at the line after Stasis(): the safe-harbour message."""
+        await self._unless_gone(self._api().channels.continueInDialplan(channelId=channel))
+
+    async def call_phone(self, channel: str, endpoint: str, agent_id: int, account: str, seconds: int) -> None:
+        """Calls an agent's phone; it enters our app as `agent,<agent_id>` when it answers."""
+        await self._api().channels.originateWithId(
+            channelId=channel,
+            endpoint=f"PJSIP/{endpoint}",
+            app=self._config.app,
+            appArgs=f"agent,{agent_id}",
+            timeout=seconds,
+            callerId="dialerd",
+            variables={"CHANNEL(accountcode)": account},
+        )
+
+    # -- bridges --------------------------------------------------------------------------------------------------
+
+    async def bridges(self) -> dict[str, list[str]]:
+        """Every bridge of this Asterisk: id → the channels in it."""
+        found = (await self._api().bridges.list()).json()
+        return {b["id"]: list(b["channels"]) for b in found}
+
+    async def make_bridge(self, bridge: str) -> None:
+        """Makes a mixing bridge of this id; one that is there already is fine."""
+        await self._api().bridges.createWithId(bridgeId=bridge, type="mixing", name=bridge)
+
+    async def join(self, bridge: str, channel: str) -> None:
+        """Puts a channel into a bridge: one request, and the two people hear each other."""
+        await self._api().bridges.addChannel(bridgeId=bridge, channel=channel)
+
+    async def end_bridge(self, bridge: str) -> None:
+        """Takes a bridge down; one that is gone already is fine."""
+        await self._unless_gone(self._api().bridges.destroy(bridgeId=bridge))
+
+    async def _unless_gone(self, request: Any) -> None:
+        try:
+            await request
+        except AriError as error:
+            if error.status != 404:
+                raise
+
+
+def _words(group: BaseExceptionGroup[Exception]) -> str:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return str(first) or ("no answer in time" if isinstance(first, TimeoutError) else type(first).__name__)

@@ -1,0 +1,136 @@
+"""What a campaign is made of, and the changes of state that are legal.
+
+`stopped` can be started again; `completed` means that the list is used up, and a start gives it another look.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast, get_args
+
+from dialerd.core import phone
+from dialerd.core.windows import DEFAULT, Window
+
+State = Literal["draft", "active", "paused", "stopped", "completed"]
+Action = Literal["start", "pause", "stop", "complete"]
+
+TRANSITIONS: Final[dict[tuple[State, Action], State]] = {
+    ("draft", "start"): "active",
+    ("paused", "start"): "active",
+    ("stopped", "start"): "active",
+    ("completed", "start"): "active",
+    ("active", "pause"): "paused",
+    ("active", "stop"): "stopped",
+    ("paused", "stop"): "stopped",
+    ("active", "complete"): "completed",
+}
+# The kind of the call_events row that records the change.
+EVENTS: Final[dict[Action, str]] = {
+    "start": "campaign.started",
+    "pause": "campaign.paused",
+    "stop": "campaign.stopped",
+    "complete": "campaign.completed",
+}
+MODES = ("preview", "progressive", "predictive", "power")
+MODES_READY = ("preview", "progressive")  # the others come with their pacing
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
+_CALLER_ID = re.compile(r"\+?[0-9]{3,15}\Z", re.ASCII)
+
+
+class TransitionRefused(ValueError):
+    """The campaign's state does not allow this."""
+
+    def __init__(self, state: State, action: Action) -> None:
+        legal = [a for (s, a) in TRANSITIONS if s == state and a != "complete"]
+        super().__init__(f"a campaign that is {state} cannot {action}; it can {' or '.join(legal)}")
+        self.state, self.action = state, action
+
+
+class CampaignRefused(ValueError):
+    """A campaign cannot be made or started like this; `problems` is a list of (field, what is wrong)."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{field}: {says}" for field, says in self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A campaign to be made; the defaults are those of the documented interface."""
+
+    name: str
+    dial_mode: str
+    queue_name: str
+    trunk: str
+    caller_id: str | None = None
+    description: str = ""
+    pacing_ratio: float = 3.0
+    max_retries: int = 3
+    retry_delay_seconds: int = 300
+    max_concurrent_calls: int = 50
+    ring_timeout_seconds: int = 30
+    wrap_up_seconds: int = 15
+    machine_detection: str = "off"
+    windows: tuple[Window, ...] = DEFAULT
+
+
+def after(state: State, action: Action) -> State:
+    """The state that `action` leads to, or `TransitionRefused`."""
+    try:
+        return TRANSITIONS[state, action]
+    except KeyError:
+        raise TransitionRefused(state, action) from None
+
+
+def state_of(text: str) -> State:
+    """A stored text as a state. Raises ValueError."""
+    if text not in get_args(State):
+        raise ValueError(f"not a campaign's state: {text!r}")
+    return cast(State, text)
+
+
+def check(draft: Draft) -> None:
+    """Raises `CampaignRefused` with everything that is wrong with the draft."""
+    problems: list[tuple[str, str]] = []
+    for field, text, limit in (("name", draft.name, 200), ("description", draft.description, 2000)):
+        if len(text) > limit or _CONTROL.search(text):
+            problems.append((field, f"at most {limit} characters, no control characters"))
+    if not draft.name.strip():
+        problems.append(("name", "is empty"))
+    for field, text in (("queue_name", draft.queue_name), ("trunk", draft.trunk)):
+        if not _NAME.match(text):
+            problems.append((field, "1 to 64 letters, digits, '_', '.' or '-'"))
+    if draft.dial_mode not in MODES:
+        problems.append(("dial_mode", f"one of {', '.join(MODES)}"))
+    elif draft.dial_mode not in MODES_READY:
+        problems.append(
+            ("dial_mode", f"this version has no {draft.dial_mode} pacing yet: {' or '.join(MODES_READY)}")
+        )
+    if draft.machine_detection not in ("off", "drop"):
+        problems.append(("machine_detection", "off or drop"))
+    if draft.caller_id is not None and not _CALLER_ID.match(draft.caller_id):
+        problems.append(("caller_id", "3 to 15 digits, with or without a plus"))
+    for field, value, low, high in (
+        ("pacing_ratio", draft.pacing_ratio, 0, 10),
+        ("max_retries", draft.max_retries, 0, 100),
+        ("retry_delay_seconds", draft.retry_delay_seconds, 0, 365 * 86400),
+        ("max_concurrent_calls", draft.max_concurrent_calls, 0, 10_000),
+        ("ring_timeout_seconds", draft.ring_timeout_seconds, 5, 120),
+        ("wrap_up_seconds", draft.wrap_up_seconds, 0, 3600),
+    ):
+        if not low <= value <= high:  # NaN is refused here too
+            problems.append((field, f"{low} to {high}"))
+    if problems:
+        raise CampaignRefused(problems)
+
+
+def caller_id(text: str, default_region: str) -> str:
+    """A caller ID as it is shown: E.164 where it is a full number, else the digits as they are (an extension)."""
+    try:
+        return phone.parse(text, default_region).e164
+    except phone.NumberRefused:
+        if _CALLER_ID.match(text.strip()):
+            return text.strip()
+        raise CampaignRefused([("caller_id", "3 to 15 digits, with or without a plus")]) from None

@@ -1,0 +1,69 @@
+"""Bringing two lists together: what Asterisk has, and what we believe (rule 5). Pure: returns what to do.
+
+The same function serves at start, at every reconnect and on the timer.
+"""
+
+from collections.abc import Collection, Container, Iterable, Mapping
+from dataclasses import dataclass
+
+from dialerd.core import ids
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel of Asterisk: its id, its state ("Ring", "Up", …), its accountcode, and whether our app holds it."""
+
+    id: str
+    state: str
+    account: str
+    in_app: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """A live attempt as we hold it. `age_seconds` since its claim; `patience_seconds`: how long it may be unseen."""
+
+    attempt: str
+    age_seconds: float
+    patience_seconds: float
+    proved_alive: bool  # some event showed its channel: when it is not there any more, it ended
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`seen`: attempt → its channel's state. `gone`: attempts to close. `orphans`: channels to hang up.
+
+    `legs`: agent legs that stand (agent id → channel id). `lost_legs`: agents whose leg is not there any more.
+    """
+
+    seen: Mapping[str, str]
+    gone: tuple[str, ...]
+    orphans: tuple[str, ...]
+    legs: Mapping[int, str]
+    lost_legs: tuple[int, ...]
+
+
+def plan(
+    channels: Iterable[Channel], attempts: Collection[Believed], legs: Mapping[int, str], owned: Container[str]
+) -> Plan:
+    """What to do about `channels`, a list that was asked for after `attempts` and `legs` were written down.
+
+    `legs`: agent id → the channel id that we believe stands for this agent. `owned`: the channel ids (attempts and
+    legs) that we own at the time the list has arrived; what was dialled meanwhile is no orphan. A channel without our
+    accountcode is the admin's and is never touched.
+    """
+    ours = {c.id: c for c in channels if c.account == ids.ACCOUNT}
+    seen = {b.attempt: ours[b.attempt].state for b in attempts if b.attempt in ours}
+    gone = tuple(b.attempt for b in attempts if b.attempt not in ours and _is_lost(b))
+    orphans = tuple(id_ for id_ in ours if _we_named(id_) and ids.attempt_of(id_) not in owned)
+    standing = {agent: channel for agent, channel in legs.items() if channel in ours}
+    return Plan(seen, gone, orphans, standing, tuple(a for a in legs if a not in standing))
+
+
+def _is_lost(believed: Believed) -> bool:
+    return believed.proved_alive or believed.age_seconds > believed.patience_seconds
+
+
+def _we_named(channel_id: str) -> bool:
+    """Only ids that we gave out: a far leg that Asterisk named itself ends with the near one."""
+    return ids.is_attempt(ids.attempt_of(channel_id)) or ids.agent_of(channel_id) is not None

@@ -1,0 +1,57 @@
+"""Connections to PostgreSQL: never more than the pool's size, and no statement that waits for ever.
+
+The server ends a statement after `statement_timeout_seconds` and a wait for a lock after half of that; should
+the server itself fall silent, the client gives up two seconds later. Every session is in UTC; jsonb comes and
+goes as Python values.
+"""
+
+import json
+from typing import Any
+
+import asyncpg
+
+from dialerd.config import Postgres
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+# How much longer the client waits than the server: a server that lives reports its own timeout first.
+_GRACE_SECONDS = 2.0
+
+
+class DatabaseUnreachable(ConnectionError):
+    """PostgreSQL cannot be reached, or does not let us in."""
+
+
+async def connect(postgres: Postgres, application_name: str) -> asyncpg.Pool:
+    """A pool of at most `postgres.pool_size` connections; the first one is opened here.
+
+    Raises `DatabaseUnreachable`, whose text names the address and the cause, never the password.
+    """
+    statement_ms = int(postgres.statement_timeout_seconds * 1000)
+    try:
+        return await asyncpg.create_pool(
+            postgres.dsn,
+            password=postgres.password.get_secret_value() if postgres.password else None,
+            min_size=1,
+            max_size=postgres.pool_size,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=postgres.statement_timeout_seconds + _GRACE_SECONDS,
+            server_settings={
+                "application_name": application_name,
+                "timezone": "UTC",
+                "statement_timeout": str(statement_ms),
+                "lock_timeout": str(statement_ms // 2),
+                "idle_in_transaction_session_timeout": str(statement_ms * 2),
+            },
+            init=_prepare,
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        words = str(error) or type(error).__name__
+        raise DatabaseUnreachable(f"PostgreSQL at {postgres.dsn}: {words}") from error
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=json.loads)
+
+
+def _encode(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,128 @@
+-- The claim (rule 3): the one statement that takes contacts and writes attempts, every gate inside it.
+-- Functions carry a version: an old and a new daemon may run side by side on one schema.
+
+-- UUID version 7 (RFC 9562): ordered by time, so that the index of attempts grows at one end.
+CREATE FUNCTION uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    SELECT encode(
+        set_bit(set_bit(
+            overlay(uuid_send(gen_random_uuid())
+                    PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+                    FROM 1 FOR 6),
+            52, 1), 53, 1),
+        'hex')::uuid
+$$;
+
+-- Takes up to p_want contacts of a campaign and writes their attempts. Either rows with an attempt, or one row whose
+-- `refusal` says which gate is shut:
+--   disabled            the installation's or the tenant's kill switch is off
+--   not_active          the campaign is not active
+--   insufficient_funds  the tenant's balance does not cover one attempt
+--   unknown_trunk, trunk_inactive, trunk_full, campaign_full
+--   judgement_too_old   p_valid_until is past: the windows must be judged again
+--   outside_allowed_time_window  no zone is open
+--   list_used_up        nothing is left in the queue
+--   nothing_due         something is left, but not now (retry times, windows, live calls to the same number)
+-- p_zones: the zones in which calling is allowed until p_valid_until, as core.calendar judged them. A number whose
+-- zones are not all among them, or are unknown, is not taken.
+-- The rows of campaign and trunk are locked first, so that caps are counted by one claim at a time; plpgsql takes a
+-- new snapshot for each statement, so the counts below see what the claim before this one has committed.
+CREATE FUNCTION claim_v1(
+    p_campaign bigint, p_want integer, p_node text, p_zones text[], p_valid_until timestamptz
+) RETURNS TABLE (
+    attempt_id uuid, contact_id bigint, e164 text, attempts integer, refusal text
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c     campaigns;
+    t     tenants;
+    k     trunks;
+    room  integer;
+    taken integer;
+BEGIN
+    SELECT * INTO c FROM campaigns WHERE id = p_campaign FOR NO KEY UPDATE;
+    SELECT * INTO t FROM tenants WHERE id = c.tenant_id;
+    SELECT * INTO k FROM trunks WHERE name = c.trunk AND node = p_node FOR NO KEY UPDATE;
+    room := least(
+        p_want,
+        k.max_calls - (SELECT count(*) FROM attempts a WHERE a.trunk = k.name AND a.state <> 'ended'),
+        c.max_concurrent_calls
+            - (SELECT count(*) FROM attempts a WHERE a.trunk = k.name AND a.campaign_id = c.id AND a.state <> 'ended'),
+        CASE WHEN t.balance IS NULL THEN p_want
+             WHEN t.balance <= 0 THEN 0
+             WHEN t.price_attempt = 0 THEN p_want
+             ELSE least(p_want, floor(t.balance / t.price_attempt)) END
+    );
+    refusal := CASE
+        WHEN c.id IS NULL OR c.state <> 'active' THEN 'not_active'
+        WHEN NOT t.enabled OR NOT (SELECT enabled FROM installation) THEN 'disabled'
+        WHEN t.balance IS NOT NULL AND (t.balance <= 0 OR t.balance < t.price_attempt) THEN 'insufficient_funds'
+        WHEN k.name IS NULL THEN 'unknown_trunk'
+        WHEN NOT k.active THEN 'trunk_inactive'
+        WHEN clock_timestamp() >= p_valid_until THEN 'judgement_too_old'
+        WHEN cardinality(p_zones) = 0 THEN 'outside_allowed_time_window'
+        WHEN (SELECT count(*) FROM attempts a WHERE a.trunk = k.name AND a.state <> 'ended') >= k.max_calls
+            THEN 'trunk_full'
+        WHEN room <= 0 THEN 'campaign_full'
+    END;
+    IF refusal IS NOT NULL THEN
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    WITH picked AS (
+        SELECT q.id, n.id AS number_id, n.e164,
+               EXISTS (SELECT FROM dnc d
+                       WHERE d.e164 = n.e164
+                         AND (d.tenant_id IS NULL OR d.tenant_id = c.tenant_id)
+                         AND (d.campaign_id IS NULL OR d.campaign_id = c.id)) AS barred
+        FROM contacts q
+        JOIN numbers n ON n.contact_id = q.id AND n.position = q.position
+        WHERE q.campaign_id = c.id AND q.state = 'queued' AND q.next_at <= now()
+          AND q.attempts <= c.max_retries
+          AND cardinality(n.zones) > 0 AND n.zones <@ p_zones
+          AND NOT EXISTS (SELECT FROM attempts a
+                          WHERE a.tenant_id = c.tenant_id AND a.e164 = n.e164 AND a.state <> 'ended')
+        ORDER BY q.priority DESC, q.next_at, q.id
+        LIMIT room
+        FOR UPDATE OF q SKIP LOCKED
+    ), suppressed AS (
+        UPDATE contacts q SET state = 'suppressed', last_outcome = 'dnc'
+        FROM picked WHERE picked.barred AND q.id = picked.id
+        RETURNING q.id, picked.e164
+    ), made AS (
+        INSERT INTO attempts (id, tenant_id, campaign_id, contact_id, number_id, e164, node, trunk, claimed_at)
+        SELECT uuid7(), c.tenant_id, c.id, picked.id, picked.number_id, picked.e164, p_node, k.name, clock_timestamp()
+        FROM picked WHERE NOT picked.barred
+        ON CONFLICT DO NOTHING                    -- another campaign is calling this number at this moment
+        RETURNING id, contact_id, e164, claimed_at
+    ), counted AS (
+        UPDATE contacts q SET state = 'claimed', attempts = q.attempts + 1
+        FROM made WHERE q.id = made.contact_id
+        RETURNING q.id, q.attempts
+    ), noted AS (
+        INSERT INTO call_events (tenant_id, campaign_id, attempt_id, at, kind, detail)
+        SELECT c.tenant_id, c.id, made.id, made.claimed_at, 'claimed',
+               jsonb_build_object('attempt_number', counted.attempts, 'zones_open_until', p_valid_until)
+        FROM made JOIN counted ON counted.id = made.contact_id
+        UNION ALL
+        SELECT c.tenant_id, c.id, NULL, clock_timestamp(), 'not_dialed',
+               jsonb_build_object('rule', 'dnc', 'contact', suppressed.id, 'number', suppressed.e164)
+        FROM suppressed
+    )
+    SELECT made.id, made.contact_id, made.e164, counted.attempts, NULL::text
+    FROM made JOIN counted ON counted.id = made.contact_id;
+    GET DIAGNOSTICS taken = ROW_COUNT;
+
+    IF taken > 0 THEN
+        IF t.balance IS NOT NULL AND t.price_attempt > 0 THEN
+            UPDATE tenants SET balance = balance - taken * t.price_attempt WHERE id = t.id;
+        END IF;
+        RETURN;
+    END IF;
+    refusal := CASE
+        WHEN EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state IN ('queued', 'claimed')
+                                              AND q.attempts <= c.max_retries + (q.state = 'claimed')::integer)
+            THEN 'nothing_due' ELSE 'list_used_up' END;
+    RETURN NEXT;
+END $$;

@@ -1,0 +1,75 @@
+-- What the daemon asks of PostgreSQL while it runs.
+
+-- name: claim
+-- Takes contacts and writes their attempts, every gate inside; or one row with the gate that refused.
+SELECT attempt_id::text, contact_id, e164, attempts, refusal FROM claim_v1($1, $2, $3, $4, $5);
+
+-- name: record
+-- Writes a batch of the ledger; false when it is in already.
+SELECT record_v1($1::uuid, $2, $3, $4::jsonb);
+
+-- name: campaigns
+-- The campaigns that run or may run again, and those of $1, with their weekly windows as one array each.
+SELECT c.*, t.default_region, COALESCE(w.windows, '[]'::jsonb) AS windows
+FROM campaigns c
+JOIN tenants t ON t.id = c.tenant_id
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(jsonb_build_array(weekday, opens::text, closes::text)) AS windows
+    FROM campaign_windows WHERE campaign_id = c.id
+) w ON true
+WHERE c.state IN ('active', 'paused') OR c.id = ANY ($1::bigint[])
+ORDER BY c.id;
+
+-- name: counts
+-- How a campaign's attempts ended.
+SELECT a.outcome, count(*) AS n FROM attempts a
+WHERE a.campaign_id = $1 AND a.state = 'ended' GROUP BY a.outcome;
+
+-- name: pending
+-- How many contacts wait in a campaign's queue.
+SELECT count(*) FROM contacts WHERE campaign_id = $1 AND state = 'queued';
+
+-- name: complete
+-- Marks a campaign as completed when nothing is left of its list and nothing is live; null when that is not so.
+UPDATE campaigns c SET state = 'completed', completed_at = now(), updated_at = now()
+WHERE c.id = $1 AND c.state = 'active'
+  AND NOT EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.state <> 'ended')
+  AND NOT EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state IN ('queued', 'claimed')
+                                           AND q.attempts <= c.max_retries)
+RETURNING c.id;
+
+-- name: live_attempts
+-- The attempts of a node that have not ended: what a daemon takes over when it starts.
+SELECT a.id::text, a.tenant_id, a.campaign_id, a.contact_id, a.e164, a.trunk, a.agent_id, a.caller_id, a.state,
+       a.machine, a.dial_status, a.cause, a.claimed_at, a.dialed_at, a.ringing_at, a.answered_at, a.connected_at,
+       c.attempts
+FROM attempts a JOIN contacts c ON c.id = a.contact_id
+WHERE a.node = $1 AND a.state <> 'ended';
+
+-- name: agents
+-- Every active agent with their queues.
+SELECT a.*, COALESCE(array_agg(q.queue_name) FILTER (WHERE q.queue_name IS NOT NULL), '{}') AS queues
+FROM agents a LEFT JOIN agent_queues q ON q.agent_id = a.id
+WHERE a.active GROUP BY a.id ORDER BY a.id;
+
+-- name: put_trunk
+-- Copies a trunk of the node's configuration to where the claim counts against it.
+INSERT INTO trunks (name, node, max_calls) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET node = EXCLUDED.node, max_calls = EXCLUDED.max_calls;
+
+-- name: caller_ids
+-- The pools of caller IDs.
+SELECT id, tenant_id, campaign_id, e164, hourly_limit, daily_limit, active FROM caller_ids ORDER BY id;
+
+-- name: caller_id_usage
+-- What each caller ID was used for in this hour and this day (UTC), and the call that has it: rebuilds Redis.
+SELECT c.id,
+       count(*) FILTER (WHERE a.claimed_at >= date_trunc('hour', now())) AS used_this_hour,
+       count(*) AS used_today,
+       max(a.claimed_at) AS last_used,
+       (array_agg(a.id::text ORDER BY a.claimed_at DESC) FILTER (WHERE a.state <> 'ended'))[1] AS holder
+FROM attempts a
+JOIN caller_ids c ON c.tenant_id = a.tenant_id AND c.e164 = a.caller_id
+                 AND (c.campaign_id IS NULL OR c.campaign_id = a.campaign_id)
+WHERE a.claimed_at >= date_trunc('day', now()) AND a.caller_id IS NOT NULL
+GROUP BY c.id;
