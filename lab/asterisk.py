@@ -20,7 +20,7 @@ STOP_SECONDS = 5.0
 CLI_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 # Asterisk calls it an error when these are missing, and does without.
-_EMPTY = ("acl", "ccss", "cel", "features", "manager", "pjproject", "stasis", "udptl", "websocket_client")
+_EMPTY = ("acl", "ccss", "cel", "features", "pjproject", "stasis", "udptl", "websocket_client")
 # The death signal comes when the *thread* that started the child ends: this one lives as long as the process.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-starter")
 

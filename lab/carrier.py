@@ -121,13 +121,14 @@ class Carrier(Asterisk):
         self._invites = self.log / "invites.tsv"
         self._invites.touch()
         self._agents = agents
-        self.write_base(modules.CARRIER, {"transmit_silence": "yes", "maxfiles": "16000"})
+        self.write_base(modules.CARRIER, {"transmit_silence": "yes", "maxfiles": "16000", "nocolor": "yes"})
         first, last = ports.carrier_rtp
         self.write("rtp.conf", f"[general]\nrtpstart = {first}\nrtpend = {last}\n")
         phones = "".join(PHONE.format(name=n, pbx=ports.pbx_sip, password=password) for n in agents)
         self.write("pjsip.conf", PJSIP.format(port=ports.carrier_sip) + phones)
         self.write("extensions.conf", carrier_dialplan(subscribers, self._invites))
         self.write("indications.conf", INDICATIONS)
+        self.write("manager.conf", "[general]\nenabled = no\n")
         self.write("cdr.conf", "[general]\nenable = no\n")
 
     def invites(self) -> list[Invite]:
@@ -139,10 +140,8 @@ class Carrier(Asterisk):
         """How many phones the PBX has accepted."""
         return self.cli("pjsip show registrations").count(" Registered ")
 
-    def register(self, seconds: float) -> None:
-        """Register every phone now, and wait for it. Raises TimeoutError."""
-        for name in self._agents:
-            self.cli(f"pjsip send register {name}")
+    def wait_registered(self, seconds: float) -> None:
+        """Until every phone is registered. Raises TimeoutError."""
         if not until(lambda: self.phones_registered() == len(self._agents), seconds):
             raise TimeoutError(f"phones did not register:\n{self.cli('pjsip show registrations')}")
 
@@ -187,6 +186,7 @@ expiration = 3600
 retry_interval = 1
 forbidden_retry_interval = 2
 max_retries = 100000
+max_random_initial_delay = 1
 [{name}]
 type = endpoint
 context = phone

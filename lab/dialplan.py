@@ -50,7 +50,10 @@ GREETING = {greeting}
 [carrier]
 exten => _+X.,1,Set(FILE({invites},,,al,u)=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}}{tab}${{PJSIP_HEADER(read,X-Dialer-Attempt)}})
  same => n,Goto(carrier-${{EXTEN:7:2}},${{EXTEN}},1)
-exten => _agent-X.,1,Goto(phone,talk,1)
+; (a bare n is a pattern character)
+exten => _age[n]t.,1,Answer()
+ same => n(talk),Playback({agent_talk})
+ same => n,Goto(talk)
 ; a behaviour that does not exist: nobody has such a number
 exten => i,1,Hangup(1)
 

@@ -107,7 +107,7 @@ class Lab:
 
     def wait_registered(self, seconds: float = REGISTER_SECONDS) -> None:
         """Until the PBX can reach every agent's phone. Raises TimeoutError."""
-        self.carrier.register(seconds)
+        self.carrier.wait_registered(seconds)
 
     def phone_dial(self, agent: str, e164: str) -> None:
         """An agent dials a number by hand."""
@@ -121,16 +121,18 @@ class Lab:
         """Every INVITE that reached the carrier."""
         return self.carrier.invites()
 
-    def cdrs(self) -> list[dict[str, str]]:
-        """Every call detail record of the PBX."""
-        return self.pbx.cdrs()
+    def cdrs(self) -> set[str]:
+        """The uniqueid of every call detail record of the PBX (`pbx.records()` has the rest)."""
+        return {record.uniqueid for record in self.pbx.records()}
 
     def leftovers(self) -> list[str]:
         """Channels and bridges of dialerd's that are in the PBX: none, once everything is quiet."""
         channels = [
             c.name
             for c in self.pbx.channels()
-            if c.account == ACCOUNT or c.uniqueid.startswith(_OURS) or is_attempt(c.uniqueid.removesuffix(";2"))
+            if c.account == ACCOUNT
+            or c.uniqueid.startswith(_OURS)
+            or is_attempt(c.uniqueid.removesuffix(";2"))
         ]
         bridges = [b for b in self.pbx.bridges() if b.startswith(_OURS)]
         return channels + bridges

@@ -25,6 +25,18 @@ class Secrets:
     phones: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One line of Asterisk's own record of calls. `disposition` is ANSWERED, NO ANSWER, BUSY, FAILED or CONGESTION."""
+
+    uniqueid: str
+    account: str
+    destination: str
+    channel: str
+    disposition: str
+    billed_seconds: int
+
+
 class Pbx(Asterisk):
     """Asterisk with dialerd's files, one trunk to the carrier, and one endpoint per agent."""
 
@@ -33,31 +45,20 @@ class Pbx(Asterisk):
     ) -> None:
         super().__init__("pbx", folder, run, program)
         # maxfiles: 600 calls need some 3000 descriptors
-        self.write_base(modules.PBX, {"transmit_silence": "yes", "maxfiles": "16000"})
+        self.write_base(modules.PBX, {"transmit_silence": "yes", "maxfiles": "16000", "nocolor": "yes"})
         self._write_interfaces(ports, keys)
         self._write_sip(ports, agents, keys)
         self._write_dialplan(ports)
         self._write_records()
 
-    def cdrs(self) -> list[dict[str, str]]:
-        """Every call detail record so far: uniqueid, account, destination, channel, disposition, seconds."""
+    def records(self) -> list[CallRecord]:
+        """Every call detail record so far, oldest first. A call through [dialerd-out] leaves more than one."""
         path = self.log / "cdr-csv/Master.csv"
         if not path.exists():
             return []
         with path.open(newline="") as lines:
-            return [
-                {
-                    "account": row[0],
-                    "source": row[1],
-                    "destination": row[2],
-                    "channel": row[5],
-                    "seconds": row[12],
-                    "disposition": row[14],
-                    "uniqueid": row[16],
-                }
-                for row in csv.reader(lines)
-                if len(row) > 16
-            ]
+            rows = [row for row in csv.reader(lines) if len(row) > 16]
+        return [CallRecord(row[16], row[0], row[2], row[5], row[14], int(row[13])) for row in rows]
 
     def _write_interfaces(self, ports: Ports, keys: Secrets) -> None:
         self.write(
@@ -76,7 +77,9 @@ class Pbx(Asterisk):
         self.write("rtp.conf", f"[general]\nrtpstart = {first}\nrtpend = {last}\n")
         sample = (shipped("asterisk-conf") / "pjsip.d/dialerd-trunk.conf.sample").read_text()
         carrier = f"127.0.0.1:{ports.carrier_sip}"
-        trunk = sample.replace("sip.provider.example:5060", carrier).replace("sip.provider.example", "127.0.0.1")
+        trunk = sample.replace("sip.provider.example:5060", carrier).replace(
+            "sip.provider.example", "127.0.0.1"
+        )
         self.write("pjsip.d/dialerd-trunk.conf", trunk)
         head = PJSIP.format(port=ports.pbx_sip)
         self.write("pjsip.conf", head + "".join(AGENT.format(name=n, password=keys.phones) for n in agents))
@@ -93,7 +96,10 @@ class Pbx(Asterisk):
         self.write("indications.conf", INDICATIONS)
 
     def _write_records(self) -> None:
-        self.write("cdr.conf", "[general]\nenable = yes\nunanswered = yes\ncongestion = yes\n[csv]\nloguniqueid = yes\n")
+        self.write(
+            "cdr.conf",
+            "[general]\nenable = yes\nunanswered = yes\ncongestion = yes\n[csv]\nloguniqueid = yes\n",
+        )
 
     def _ship(self, name: str, target: str | None = None) -> None:
         path = self.etc / (target or name)

@@ -70,7 +70,9 @@ def _installed() -> Program | None:
     version = re.match(r"Asterisk (?:certified/)?(\d+)\.", said)
     if version is None or int(version.group(1)) < OLDEST:
         return None
-    modules = _first(Path("/usr"), ("lib/*-linux-gnu/asterisk/modules", "lib*/asterisk/modules"), "app_stasis.so")
+    modules = _first(
+        Path("/usr"), ("lib/*-linux-gnu/asterisk/modules", "lib*/asterisk/modules"), "app_stasis.so"
+    )
     data = _first(Path("/"), ("usr/share/asterisk", "var/lib/asterisk"), "rest-api")
     sounds = _first(Path("/"), ("usr/share/asterisk/sounds/en*", "var/lib/asterisk/sounds/en*"), "hello.gsm")
     if modules is None or data is None or sounds is None:
@@ -108,9 +110,11 @@ def _build(cache: Path, tree: Path) -> None:
     work.chmod(0o755)
     # a mirror that lags may carry a Release file past its date; signatures are checked all the same
     argv = [*root, "mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}"]
-    argv += ["--aptopt=Acquire::Check-Valid-Until \"false\"", SUITE, str(work / "tree"), _mirror()]
+    argv += ['--aptopt=Acquire::Check-Valid-Until "false"', SUITE, str(work / "tree"), _mirror()]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BUILD_SECONDS, check=False)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BUILD_SECONDS, check=False
+        )
         if done.returncode != 0:
             raise NoAsterisk("mmdebstrap failed:\n" + done.stderr.decode(errors="replace")[-2000:])
         in_tree(work / "tree")
