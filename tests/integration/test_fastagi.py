@@ -29,6 +29,9 @@ class OneNumberDesk:
         self.asked.append((to, campaign, agent, holder))
         return self.selection
 
+    async def release_cid(self, holder: str) -> None:
+        raise AssertionError("nobody asked for a release")
+
 
 @pytest.fixture
 def desk() -> OneNumberDesk:
@@ -114,6 +117,7 @@ REFUSED: Mapping[str, bytes] = {
     "no campaign": encoded(headers(args=("+14155559999",))),
     "a command in the campaign": encoded(headers(args=("+14155559999", '7" x', "anna"))),
     "a command in the agent": encoded(headers(args=("+14155559999", "7", "anna\r"))),
+    "a release of nothing that is an id": encoded(headers("release-cid", ("*",))),
     "no uniqueid": encoded(headers(args=ARGS, uniqueid="")),
     "a uniqueid of 1000 characters": encoded(headers(args=ARGS, uniqueid="1" * 1000)),
     "a uniqueid with a key in it": encoded(headers(args=ARGS, uniqueid="1 reservation:1")),
