@@ -71,6 +71,7 @@ def create_app(
             Route("/status", surface.status),
             Route("/events", surface.events),
             Route("/agents", surface.agents),
+            Route("/agents/{name}", surface.agent_verb, methods=["POST"]),  # the page's form: verb=…
             Route("/agents/{name}/{verb}", surface.agent_verb, methods=["POST"]),
             Route("/login", surface.login_page, methods=["GET"]),
             Route("/login", surface.login, methods=["POST"]),
@@ -148,10 +149,12 @@ class Surface:
     # -- what changes something
 
     async def agent_verb(self, request: Request) -> Response:
-        """POST /agents/{name}/{verb}: JSON for programs, back to the page for a form."""
+        """POST /agents/{name}/{verb}: JSON for programs, back to the page for a form (which text browsers can
+        only steer by the button's name and value, so there the verb is a field)."""
         fields = await _fields(request)
         self._visitor(request, fields)
-        name, verb = request.path_params["name"], request.path_params["verb"]
+        name = request.path_params["name"]
+        verb = str(request.path_params.get("verb", fields.get("verb", "")))
         engine = self._engine
         calls: dict[str, Callable[[], Awaitable[None]]] = {
             "connect": lambda: engine.agent_connect(name),

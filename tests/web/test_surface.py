@@ -348,7 +348,7 @@ async def test_another_sites_page_cannot_use_the_cookie(
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-origin"}, {"origin": BASE}])
 async def test_our_own_page_can(http: httpx.AsyncClient, engine: FakeEngine, headers: dict[str, str]) -> None:
     await sign_in(http)
-    reply = await http.post("/agents/aino/ready", headers={**PAGE, **headers})
+    reply = await http.post("/agents/aino", data={"verb": "ready"}, headers={**PAGE, **headers})
     assert (reply.status_code, reply.headers["location"]) == (303, "/")
     assert engine.asked == [("ready", "aino")]
 
