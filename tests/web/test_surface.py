@@ -63,7 +63,7 @@ def reason(reply: httpx.Response) -> str:
     return str(error["reason"])
 
 
-@pytest.mark.accepts("OPS-06", "OPS-24")
+@pytest.mark.accepts("OPS-06")
 async def test_health_is_open_and_says_healthy_with_each_link(http: httpx.AsyncClient) -> None:
     reply = await http.get("/health")
     assert reply.status_code == 200
@@ -87,7 +87,6 @@ async def test_health_is_503_and_names_the_link_that_is_down_without_its_details
     assert "10.1.2.3" not in reply.text
 
 
-@pytest.mark.accepts("OPS-24")
 @pytest.mark.parametrize("path", ["/status", "/agents", "/events", "/"])
 @pytest.mark.parametrize("header", ["", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer ä"])
 async def test_without_the_token_there_is_nothing_to_see(
