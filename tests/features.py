@@ -33,13 +33,13 @@ def find_marks(tests: Path, known: set[str]) -> dict[str, list[str]]:
         for name, ids, line in marks_of(ast.parse(path.read_text(encoding="utf-8"), place), place):
             for id_ in ids:
                 if id_ not in known:
-                    raise BadMark(f"{place}:{line}: {name} accepts {id_!r}, unknown to docs/features.toml")
+                    raise BadMark(f"{place}:{line}: {name} accepts {id_!r}, unknown to features.toml")
                 found.setdefault(id_, []).append(f"{place}::{name}")
     return {id_: sorted(set(names)) for id_, names in found.items()}
 
 
 def marks_of(tree: ast.Module, place: str) -> Iterator[tuple[str, list[str], int]]:
-    """(test, ids, line) of every marked test; a class's mark counts for each of its tests, a module's for all."""
+    """(test, ids, line) of every marked test; marks of a class or a module count for each test in it."""
     yield from _marks_in(tree.body, _module_marks(tree, place), "", place)
 
 

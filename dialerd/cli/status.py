@@ -1,15 +1,12 @@
 """`dialer-admin status`: what the daemon is doing, once or as a live board, asked of the daemon over HTTP."""
 
 import asyncio
-import importlib
 import json
-import os
 import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import aiohttp
 import click
@@ -19,9 +16,17 @@ from rich.live import Live
 from dialerd.cli import board
 from dialerd.config import Config
 
-UNAVAILABLE, NO_PERMISSION, BAD_CONFIG = 69, 77, 78  # sysexits.h
+LINK_DOWN, REFUSED, UNREACHABLE = 1, 1, 4  # as for every command of dialer-admin
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
 _STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=3, sock_read=45)  # three heartbeats
+
+
+class HasConfig(Protocol):
+    """What the root command leaves for its commands."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration, read when it is first wanted."""
 
 
 class Unreachable(Exception):
@@ -36,13 +41,14 @@ class Refused(Exception):
 @click.option("--watch", is_flag=True, help="Stay, and show the live board until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="JSON; with --watch one line at every change.")
 @click.option("--url", metavar="URL", help="The daemon's address; default: [web] of the configuration.")
-def status(watch: bool, as_json: bool, url: str | None) -> None:
+@click.pass_obj
+def status(session: HasConfig, watch: bool, as_json: bool, url: str | None) -> None:
     """Show what the daemon is doing: links, calls, agents, campaigns.
 
-    Exit status: 0 all links are up; 1 a link is down; 69 the daemon cannot be reached; 77 it refuses the
-    token; 78 the configuration cannot be read.
+    Exit status: 0 all links are up; 1 a link is down, or the token is refused; 4 the daemon cannot be
+    reached.
     """
-    config = _config()
+    config = session.config
     base = (url or _address(config.web.host, config.web.port)).rstrip("/")
     token = config.web.token.get_secret_value()
     try:
@@ -53,9 +59,9 @@ def status(watch: bool, as_json: bool, url: str | None) -> None:
     except KeyboardInterrupt:
         pass
     except Unreachable as error:
-        _fail(UNAVAILABLE, f"{base}: {error}. Is dialerd running? systemctl status dialerd")
+        _fail(UNREACHABLE, f"{base}: {error}. Is dialerd running? systemctl status dialerd")
     except Refused:
-        _fail(NO_PERMISSION, f"{base} refuses the token of [web] in the configuration.")
+        _fail(REFUSED, f"{base} refuses the token of [web] in the configuration.")
 
 
 def _once(current: dict[str, Any], as_json: bool) -> None:
@@ -65,7 +71,7 @@ def _once(current: dict[str, Any], as_json: bool) -> None:
         console = Console()
         console.print(board.render(current, console.width))
     if any(link["state"] != "up" for link in current["links"]):
-        sys.exit(1)
+        sys.exit(LINK_DOWN)
 
 
 async def _watch(base: str, token: str, as_json: bool) -> None:
@@ -164,20 +170,11 @@ def _address(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
-def _config() -> Config:
-    """The configuration: what the group has read already, or the file that DIALERD_CONFIG names."""
-    given = click.get_current_context().find_object(Config)
-    if given is not None:
-        return given
-    files = importlib.import_module("dialerd.config_file")
-    path = Path(os.environ.get(files.PATH_VARIABLE, files.DEFAULT_PATH))
-    try:
-        config: Config = files.load(path, os.environ)
-    except files.ConfigError as error:
-        _fail(BAD_CONFIG, str(error))
-    return config
+def register(cli: click.Group) -> None:
+    """Add this file's command."""
+    cli.add_command(status)
 
 
 def _fail(code: int, message: str) -> NoReturn:
-    click.echo(message, err=True)
+    click.echo(f"dialer-admin: {message}", err=True)
     sys.exit(code)

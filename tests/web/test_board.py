@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -37,7 +38,9 @@ def config(port: int, token: str = TOKEN) -> Config:
 
 
 async def invoke(port: int, *args: str, token: str = TOKEN) -> Result:
-    return await asyncio.to_thread(CliRunner().invoke, cli.status, args, obj=config(port, token))
+    return await asyncio.to_thread(
+        CliRunner().invoke, cli.status, args, obj=SimpleNamespace(config=config(port, token))
+    )
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
@@ -123,11 +126,11 @@ async def test_status_as_json_is_the_daemons_status_and_nothing_else_on_stdout()
 async def test_a_wrong_token_and_an_absent_daemon_have_their_own_exit_status() -> None:
     async with serve(create_app(FakeEngine(), TOKEN), "127.0.0.1", 0) as port:
         refused = await invoke(port, token="x" * 20)
-        assert (refused.exit_code, refused.stdout) == (77, "")
+        assert (refused.exit_code, refused.stdout) == (1, "")
         assert "refuses the token" in refused.stderr
         assert "x" * 20 not in refused.stderr
     absent = await invoke(port, "--watch")
-    assert absent.exit_code == 69
+    assert absent.exit_code == 4
     assert "Is dialerd running?" in absent.stderr
 
 
@@ -140,15 +143,16 @@ async def test_a_server_that_is_no_dialerd_is_told() -> None:
     server = await asyncio.start_server(other, "127.0.0.1", 0)
     async with server:
         result = await invoke(server.sockets[0].getsockname()[1])
-    assert result.exit_code == 69
+    assert result.exit_code == 4
     assert "not dialerd's status" in result.stderr
 
 
 WATCH = """
 import sys
+from types import SimpleNamespace
 from dialerd.cli.status import status
 from tests.web.test_board import config
-status(sys.argv[2:], obj=config(int(sys.argv[1])))
+status(sys.argv[2:], obj=SimpleNamespace(config=config(int(sys.argv[1]))))
 """
 
 

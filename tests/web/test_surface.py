@@ -1,6 +1,7 @@
 """The surface through ASGI: who may ask for what, in which form it answers, what it refuses."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -331,6 +332,8 @@ async def test_only_the_token_makes_links(http: httpx.AsyncClient) -> None:
         {"origin": "http://evil.test"},
         {"origin": "http://dialer.test:8001"},
         {"origin": "http://dialer.test:8000.evil.test"},
+        {"origin": "http://["},
+        {"origin": ""},
         {},
     ],
 )
@@ -357,6 +360,16 @@ async def test_a_text_browser_proves_itself_with_the_forms_token(
 ) -> None:
     csrf = await sign_in(http)
     assert (await http.post("/agents/aino/ready", data={"csrf": csrf})).status_code == 200
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "ä", 7, None, ["x"], {"a": 1}])
+async def test_odd_values_are_wrong_and_not_a_breakdown(http: httpx.AsyncClient, odd: object) -> None:
+    json_type = {"content-type": "application/json"}
+    login = await http.post("/login", content=json.dumps({"token": odd}), headers=json_type)
+    assert (login.status_code, reason(login)) == (401, "wrong_token")
+    await sign_in(http)
+    reply = await http.post("/agents/aino/ready", content=json.dumps({"csrf": odd}), headers=json_type)
+    assert (reply.status_code, reason(reply)) == (403, "cross_site")
 
 
 async def test_the_token_of_another_session_is_worth_nothing(http: httpx.AsyncClient) -> None:
