@@ -58,7 +58,7 @@ async def import_command(
     if as_json:
         show_json({**result, "remarks": remarks.kept, "remarks_left_out": remarks.count - len(remarks.kept)})
     else:
-        refused = ", ".join(f"{reason} {n}" for reason, n in done.refused.most_common()) or "none"
+        refused = ", ".join(f"{reason} {n}" for reason, n in sorted(done.refused.items())) or "none"
         show_fields({**result, "refused": refused})
         if remarks.count > _SHOWN:
             say(f"… and {remarks.count - _SHOWN} more remarks" + ("" if report else "; --report FILE keeps them all"))

@@ -24,6 +24,7 @@ _FIRST_FILE = """\
 # max_calls = 30
 # calls_per_second = 10
 """
+_SAFE = re.compile(r"[!#-:<-\[\]-~]{1,256}\Z", re.ASCII)  # printable, without space " ; and backslash
 _ASTERISK = {"ami.secret": ("manager.conf", "secret"), "ari.password": ("ari.conf", "password")}
 
 
@@ -97,9 +98,7 @@ def _agreed(ours: dict[str, str], asterisk: dict[str, str]) -> dict[str, str]:
             raise Refused(f"{key} differs between conf.d/secrets.toml and dialerd-secrets/: remove the wrong one")
         # hex: no character that any of the files, or AMI, would read as its own
         values[key] = known.pop() if known else secrets.token_hex(24)
-    if bad := [
-        key for key, value in values.items() if not re.fullmatch(r"[\x21-\x7e]+", value) or set(value) & set('"\\;')
-    ]:
+    if bad := [key for key, value in values.items() if not _SAFE.match(value)]:
         raise Refused(f"{', '.join(bad)}: only printable ASCII without quotes, backslashes, semicolons or spaces")
     return values
 

@@ -6,7 +6,6 @@ person becomes two contacts; for the same reason a second import of the same fil
 
 import io
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -42,7 +41,7 @@ class Report:
     imported: int = 0
     contacts: int = 0
     numbers: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, int] = field(default_factory=dict)
     unknown_zone: int = 0
     dnc: int = 0
 
@@ -121,7 +120,7 @@ class _Import:
             self.rows_seen.add(entry.row)
             remark = entry if isinstance(entry, Remark) else self._duplicate(entry, known)
             if remark is not None:
-                self.report.refused[remark.reason] += 1
+                self.report.refused[remark.reason] = self.report.refused.get(remark.reason, 0) + 1
                 self._on_remark(remark)
             elif isinstance(entry, Contact):
                 self._taken.update(int(number.e164) for number in entry.numbers)
