@@ -6,7 +6,7 @@ from datetime import datetime
 from dialerd.core import ids
 from dialerd.core.attempt import Event, Kind
 
-WANTED = ("DialBegin", "DialState", "DialEnd", "Hangup")
+_DIALS = ("DialState", "DialEnd")  # DialBegin says nothing that the reply to Originate does not
 
 
 def translate(message: Mapping[str, str], now: datetime) -> tuple[str, Event] | None:
@@ -19,7 +19,7 @@ def translate(message: Mapping[str, str], now: datetime) -> tuple[str, Event] | 
     kind = message.get("Event", "")
     if kind == "Hangup":
         return _hangup(message, now)
-    if kind not in WANTED:
+    if kind not in _DIALS:
         return None
     caller, called = message.get("Uniqueid", ""), message.get("DestUniqueid", "")
     if caller.endswith(";2") and ids.is_attempt(ids.attempt_of(caller)):
@@ -29,10 +29,8 @@ def translate(message: Mapping[str, str], now: datetime) -> tuple[str, Event] | 
     else:
         return None
     status = message.get("DialStatus", "")
-    if kind == "DialBegin":
-        return attempt, Event(Kind.SENT, now)
     if kind == "DialState":
-        return (attempt, Event(Kind.RINGING, now)) if status == "RINGING" else None
+        return (attempt, Event(Kind.RINGING, now)) if status in ("RINGING", "PROGRESS") else None
     return attempt, Event(Kind.DIAL_ENDED, now, status=status)
 
 

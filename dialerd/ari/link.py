@@ -134,10 +134,6 @@ class AriLink:
             variables={"CHANNEL(accountcode)": account},
         )
 
-    async def subscribe(self, channel: str) -> None:
-        """Asks for the events of a channel that was there before us."""
-        await self._api().applications.subscribe(applicationName=self._config.app, eventSource=f"channel:{channel}")
-
     # -- bridges --------------------------------------------------------------------------------------------------
 
     async def bridges(self) -> dict[str, list[str]]:

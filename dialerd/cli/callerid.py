@@ -3,7 +3,7 @@
 import click
 
 from dialerd.cli.common import Session, command, say, show_json, show_table
-from dialerd.store import callerids, campaigns
+from dialerd.store import callerid_admin, campaigns
 
 
 @click.group("callerid")
@@ -31,7 +31,7 @@ async def add(
     """Put a number into a pool."""
     async with session.tenant() as (pool, tenant):
         campaign = await campaigns.find(pool, tenant.id, campaign_name) if campaign_name else None
-        entry = await callerids.add(
+        entry = await callerid_admin.add(
             pool,
             tenant.id,
             number,
@@ -52,7 +52,7 @@ async def add(
 async def list_command(session: Session, as_json: bool) -> None:
     """The caller IDs of all pools."""
     async with session.tenant() as (pool, tenant):
-        found = await callerids.all_of(pool, tenant.id)
+        found = await callerid_admin.all_of(pool, tenant.id)
     if as_json:
         show_json({"caller_ids": found})
         return

@@ -44,7 +44,7 @@ class Kind(StrEnum):
     """What may be learned of an attempt, and from where."""
 
     SENT = "sent"  # AMI accepted the Originate ("successfully queued")
-    REFUSED = "refused"  # AMI answered the Originate with an error, or it failed before any dialing
+    REFUSED = "refused"  # the Originate failed: AMI said so, at once or in OriginateResponse
     NOT_SENT = "not_sent"  # proved: not a byte of the Originate left us
     LINK_LOST = "link_lost"  # the connection went between sending and the answer to it
     RINGING = "ringing"
@@ -122,13 +122,18 @@ def is_over(facts: Facts) -> bool:
 
     A call that was answered ends when AMI said that the channel is gone *and* ARI said that it left our hands (or
     the grace for that is over): else a hang-up that overtakes the join would turn a conversation into an abandoned
-    call.
+    call. A refused Originate waits for the same grace: OriginateResponse may overtake the Hangup with the true cause.
     """
-    if facts.refused or facts.not_sent or facts.gone:
+    if facts.not_sent or facts.gone:
         return True
     if facts.hung_up_at is None:
-        return False
+        return facts.refused and facts.settled
     return facts.answered_at is None or facts.settled or facts.left_at is not None
+
+
+def is_settling(facts: Facts) -> bool:
+    """Whether only late events are awaited: the shell then sends SETTLED after a grace."""
+    return not is_over(facts) and (facts.refused or facts.hung_up_at is not None)
 
 
 def ended_at(facts: Facts, otherwise: datetime) -> datetime:
@@ -144,11 +149,9 @@ def outcome(facts: Facts, grace_seconds: float) -> Outcome:
         return Outcome.CONNECTED
     if facts.answered_at:
         return _unjoined(facts, facts.answered_at, grace_seconds)
-    if facts.refused:
-        return Outcome.FAILED
     if facts.hung_up_at is None and not facts.dial_status:
-        return Outcome.UNKNOWN
-    return of_unanswered(facts.dial_status, facts.cause)
+        return Outcome.FAILED if facts.refused else Outcome.UNKNOWN
+    return of_unanswered(facts.dial_status, facts.cause, rang=facts.ringing_at is not None)
 
 
 def _unjoined(facts: Facts, answered_at: datetime, grace_seconds: float) -> Outcome:
@@ -171,9 +174,6 @@ def _dialed(facts: Facts, event: Event) -> Facts:
 
 
 def _refused(facts: Facts, event: Event) -> Facts:
-    # An error to the Originate after the channel showed life is not a refusal: the call's own events end it.
-    if facts.ringing_at or facts.answered_at or facts.dial_status or facts.hung_up_at:
-        return facts
     return replace(facts, refused=True, detail=event.detail or facts.detail)
 
 

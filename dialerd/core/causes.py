@@ -24,7 +24,6 @@ LIVE_ANSWERS = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.HUNG_UP}
 # Q.850 (ITU-T), as Asterisk's Hangup event gives it in `Cause`.
 _OF_CAUSE = {
     1: Outcome.INVALID,  # unallocated number (SIP 404)
-    3: Outcome.INVALID,  # no route to destination
     16: Outcome.NO_ANSWER,  # normal clearing before an answer: we gave up ringing
     17: Outcome.BUSY,
     18: Outcome.NO_ANSWER,  # no user responding (SIP 408)
@@ -40,14 +39,14 @@ _OF_STATUS = {
 }
 
 
-def of_unanswered(dial_status: str, cause: int | None) -> Outcome:
+def of_unanswered(dial_status: str, cause: int | None, rang: bool) -> Outcome:
     """The outcome of a call that was not answered, from AMI's DialEnd `DialStatus` and Hangup `Cause`.
 
-    The cause is finer than the status (CHANUNAVAIL covers both a number that does not exist and a dead trunk), except
-    where it is silent: 0 or an unlisted one falls back on the status.
+    The cause decides: Asterisk 22 says NOANSWER in DialEnd for a 603 and a 404 as well. Where it is silent the status
+    does. "No answer" of something that neither rang nor said anything (DialEnd) is a trunk that did not react: the
+    person was never offered the call.
     """
-    if dial_status in _OF_STATUS:
-        return _OF_STATUS[dial_status]
-    if cause in _OF_CAUSE:
-        return _OF_CAUSE[cause]
-    return Outcome.FAILED
+    outcome = _OF_CAUSE.get(cause or 0) or _OF_STATUS.get(dial_status) or Outcome.FAILED
+    if outcome is Outcome.NO_ANSWER and not rang and not dial_status:
+        return Outcome.FAILED
+    return outcome

@@ -1,6 +1,6 @@
-"""What the engine tells its surfaces (`/health`, `/status`, the page, the terminal board), and how it refuses them.
+"""What the engine tells its surfaces (health, status, page, terminal board), and how it refuses them.
 
-Pure and frozen. Nothing here carries a secret, and every telephone number in it is masked by whoever fills it in.
+Pure and frozen. Nothing here carries a secret; telephone numbers are masked by whoever fills them in.
 Rates are ratios from 0 to 1, or None while there is nothing to divide by. Times are aware datetimes.
 """
 
@@ -158,9 +158,9 @@ class Status:
 class LiveEvent:
     """Something that happened just now.
 
-    `agent`: data has name, state, reason, since, attempt. `call`: attempt, campaign, state, outcome and the masked
-    number. `figures`: data is empty; the status is another one than before. `lagged`: the reader was too slow, this
-    is its last event.
+    `agent`: data has name, state, reason, since, attempt. `call`: attempt, campaign, state, outcome and the
+    masked number. `figures`: data is empty; the status is another one than before. `lagged`: the reader was
+    too slow, this is its last event.
     """
 
     kind: EventKind
@@ -168,7 +168,7 @@ class LiveEvent:
 
 
 def to_json(value: object) -> Any:
-    """A dataclass of this module as what `json.dumps` takes: times as ISO 8601 in UTC, NaN and infinity as null."""
+    """What `json.dumps` takes: times as ISO 8601 in UTC, NaN and infinity as null, tuples as lists."""
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -182,28 +182,3 @@ def to_json(value: object) -> Any:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     raise TypeError(f"status holds a {type(value).__name__}, which has no JSON form")
-
-
-def budget_level(rate: float | None, budget: float) -> Literal["none", "good", "near", "over"]:
-    """How an abandonment rate stands to its budget; `near` begins at two thirds of it."""
-    if rate is None:
-        return "none"
-    if rate > budget:
-        return "over"
-    return "near" if rate > budget * 2 / 3 else "good"
-
-
-def elapsed(since: str, now: str) -> str:
-    """How long between two times of `to_json`, short: 7s, 4:05, 3h 12m, 2d 4h; "" when either is not a time."""
-    try:
-        seconds = int((datetime.fromisoformat(now) - datetime.fromisoformat(since)).total_seconds())
-    except (TypeError, ValueError):
-        return ""
-    seconds = max(seconds, 0)
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600:
-        return f"{seconds // 60}:{seconds % 60:02}"
-    if seconds < 86400:
-        return f"{seconds // 3600}h {seconds % 3600 // 60:02}m"
-    return f"{seconds // 86400}d {seconds % 86400 // 3600}h"

@@ -1,64 +1,26 @@
-"""The pools of caller IDs as an operator sees and changes them. Choosing one is `core.callerid`'s and Redis' work."""
+"""The caller-ID pool and its use, from PostgreSQL: what Redis is rebuilt from."""
 
-import re
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 
-from dialerd.core import phone
-from dialerd.store.errors import Refused
+from dialerd.core.callerid import CallerId, Usage
 from dialerd.store.queries import queries
 
-_Q = queries("admin")
-_ADD, _ALL, _ADD_EVENT = _Q.add_caller_id, _Q.caller_ids, _Q.add_event
-_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,64}\Z")
-MAX_LIMIT = 1_000_000
+_POOL = queries("callerids").pool
+_USAGE = queries("callerids").usage
 
 
-@dataclass(frozen=True, slots=True)
-class CallerId:
-    """A number of ours that may be shown; `campaign` is None in the tenant's own pool."""
-
-    id: int
-    e164: str
-    carrier: str
-    area_code: str
-    daily_limit: int
-    hourly_limit: int
-    active: bool
-    campaign: str | None
+async def load(pool: asyncpg.Pool) -> list[CallerId]:
+    """Every number of every pool, active or not."""
+    return [CallerId(**row) for row in await pool.fetch(_POOL)]
 
 
-async def add(
-    pool: asyncpg.Pool,
-    tenant_id: int,
-    number: str,
-    default_region: str,
-    by: str,
-    campaign_id: int | None = None,
-    carrier: str = "",
-    area_code: str = "",
-    daily_limit: int = 1000,
-    hourly_limit: int = 100,
-) -> CallerId:
-    """Put a number into a pool. Raises `core.phone.NumberRefused`, or `Refused`."""
-    e164 = phone.parse(number, default_region).e164
-    if not (0 <= daily_limit <= MAX_LIMIT and 0 <= hourly_limit <= MAX_LIMIT):
-        raise Refused(f"limits go from 0 to {MAX_LIMIT}")
-    if not (_TEXT.match(carrier) and _TEXT.match(area_code)):
-        raise Refused("carrier and area code: at most 64 characters, no control characters")
-    try:
-        async with pool.acquire() as connection, connection.transaction():
-            caller_id: int = await connection.fetchval(
-                _ADD, tenant_id, campaign_id, e164, carrier, area_code, daily_limit, hourly_limit
-            )
-            detail = {"caller_id": e164, "by": by}
-            await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "caller_id.added", detail)
-    except asyncpg.UniqueViolationError:
-        raise Refused(f"{e164} is in this pool already") from None
-    return next(entry for entry in await all_of(pool, tenant_id) if entry.id == caller_id)
+async def usage(pool: asyncpg.Pool, now: datetime, reservation_seconds: int) -> list[Usage]:
+    """How the attempts used each number in this hour and this day (UTC), and which live attempt has it.
 
-
-async def all_of(pool: asyncpg.Pool, tenant_id: int) -> list[CallerId]:
-    """The tenant's caller IDs, the tenant's own pool first."""
-    return [CallerId(**row) for row in await pool.fetch(_ALL, tenant_id)]
+    An attempt counts from its claim, moments before it was given its number.
+    """
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    rows = await pool.fetch(_USAGE, hour, hour.replace(hour=0), now - timedelta(seconds=reservation_seconds))
+    return [Usage(row["id"], row["used_this_hour"], row["used_today"], row["last_used"], row["holder"]) for row in rows]

@@ -17,7 +17,7 @@ class Engine(Protocol):
         """A snapshot from memory; never blocks."""
 
     def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
-        """Events from now on through a bounded queue; a reader that is too slow gets a last `lagged`, then the end."""
+        """Events from now on, queue bounded; too slow a reader gets a last `lagged`, then the end."""
 
     async def agent_connect(self, name: str) -> None:
         """Ring the agent's phone for its standing leg."""

@@ -9,18 +9,19 @@ SELECT attempt_id::text, contact_id, e164, attempts, refusal FROM claim_v1($1, $
 SELECT record_v1($1::uuid, $2, $3, $4::jsonb);
 
 -- name: campaigns
--- The campaigns that run or may run again, with their weekly windows as one array each.
-SELECT c.*, COALESCE(w.windows, '[]'::jsonb) AS windows
+-- The campaigns that run or may run again, and those of $1, with their weekly windows as one array each.
+SELECT c.*, t.default_region, COALESCE(w.windows, '[]'::jsonb) AS windows
 FROM campaigns c
+JOIN tenants t ON t.id = c.tenant_id
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(jsonb_build_array(weekday, opens::text, closes::text)) AS windows
     FROM campaign_windows WHERE campaign_id = c.id
 ) w ON true
-WHERE c.state IN ('active', 'paused')
+WHERE c.state IN ('active', 'paused') OR c.id = ANY ($1::bigint[])
 ORDER BY c.id;
 
 -- name: counts
--- How a campaign's attempts ended, and what is left of its list.
+-- How a campaign's attempts ended.
 SELECT a.outcome, count(*) AS n FROM attempts a
 WHERE a.campaign_id = $1 AND a.state = 'ended' GROUP BY a.outcome;
 
@@ -55,12 +56,3 @@ WHERE a.active GROUP BY a.id ORDER BY a.id;
 -- Copies a trunk of the node's configuration to where the claim counts against it.
 INSERT INTO trunks (name, node, max_calls) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET node = EXCLUDED.node, max_calls = EXCLUDED.max_calls;
-
--- name: caller_ids
--- The pools of caller IDs.
-SELECT id, tenant_id, campaign_id, e164, hourly_limit, daily_limit, active FROM caller_ids ORDER BY id;
-
--- name: caller_id_usage
--- What each caller ID was used for since a moment: rebuilds Redis after a flush.
-SELECT a.caller_id AS e164, a.tenant_id, a.claimed_at FROM attempts a
-WHERE a.caller_id IS NOT NULL AND a.claimed_at >= $1;

@@ -1,0 +1,32 @@
+"""agi://…/next-cid,<to>,<campaign>,<agent>: the caller ID that this call is to show.
+
+Sets CID_STATUS (OK, FALLBACK, NONE), CID_NUMBER, CID_ID, CID_REASON ("reserved=3 hourly_limit=2"), and
+CALLERID(num) when there is a number. A dialplan that finds no CID_STATUS got no answer and takes its own fallback.
+"""
+
+import re
+
+from dialerd.core.ids import attempt_of
+from dialerd.fastagi.desk import Desk
+from dialerd.fastagi.wire import AgiCall, BadRequest
+
+_ID = re.compile(r"[A-Za-z0-9_.:;-]{1,150}\Z", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_.-]{0,64}\Z", re.ASCII)
+
+
+async def run(call: AgiCall, desk: Desk) -> None:
+    """Ask the desk, tell the channel."""
+    to, campaign, agent = (call.argument(i) for i in (1, 2, 3))
+    if not _ID.match(call.uniqueid):
+        raise BadRequest("no usable agi_uniqueid")
+    if not campaign or not _NAME.match(campaign) or not _NAME.match(agent):
+        raise BadRequest("not next-cid,<to>,<campaign>,<agent>")
+    # On our own dialplan route the far half of the Local pair asks, `<attempt>;2`: the attempt holds the number.
+    selection = await desk.next_cid(to, campaign, agent, attempt_of(call.uniqueid))
+    if selection.caller_id is not None:
+        await call.set_variable("CALLERID(num)", selection.caller_id)
+    await call.set_variable("CID_NUMBER", selection.caller_id or "")
+    await call.set_variable("CID_ID", str(selection.cid_id or ""))
+    await call.set_variable("CID_REASON", " ".join(f"{rule}={n}" for rule, n in sorted(selection.reasons.items())))
+    # Last, so that a status is only seen beside a complete answer.
+    await call.set_variable("CID_STATUS", selection.status)

@@ -1,0 +1,138 @@
+"""dialerd, the process: builds the parts, watches its tasks, drains on TERM.
+
+Exit status: 0 after a drain, 2 for a configuration that is not usable, 3 when another daemon took our ARI app, 1 when
+a part of ours broke (the service manager starts us again; reconcile does the rest).
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+
+from dialerd import __version__, logs, systemd
+from dialerd.clock import Clock
+from dialerd.config import Config
+from dialerd.config_file import ConfigError, load
+from dialerd.engine.desk import Caller, CallerIdDesk
+from dialerd.engine.engine import Engine
+from dialerd.fastagi.server import FastAgiServer
+from dialerd.fastagi.verbs import load as load_verbs
+from dialerd.live import connection
+from dialerd.paths import shipped
+from dialerd.web.app import create_app
+from dialerd.web.server import BindFailed, serve
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_CONFIG = Path("/etc/dialerd/dialerd.toml")
+_LAG_SECONDS = 0.5
+
+
+@click.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True)
+@click.option("--check-config", is_flag=True, help="Say whether the configuration is usable, and stop.")
+@click.version_option(__version__)
+def main(path: Path, check_config: bool) -> None:
+    """The dialer daemon: paces campaigns, places calls, joins people to agents."""
+    try:
+        config = load(path, os.environ)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    if check_config:
+        click.echo(f"{path}: the configuration is usable")
+        return
+    logs.configure(config.log)
+    try:
+        sys.exit(asyncio.run(run(config)))
+    except BindFailed as error:
+        log.error("daemon.cannot_listen", error=str(error))
+        sys.exit(2)
+
+
+async def run(config: Config) -> int:
+    """Runs until TERM or INT; the exit status."""
+    clock = Clock()
+    async with AsyncExitStack() as stack:
+        redis = connection.connect(config.redis)
+        stack.push_async_callback(redis.aclose)
+        engine = Engine(config, clock, redis)
+        desk = CallerIdDesk(
+            config.node, engine.caller_ids, clock, lambda id_: _caller(engine, id_), engine.caller_id_selected
+        )
+        agi = FastAgiServer(config.fastagi, load_verbs(shipped("agi")), desk)
+        try:
+            await agi.start()
+        except OSError as error:
+            raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
+        stack.push_async_callback(agi.stop)
+        app = create_app(engine, config.web.token.get_secret_value())
+        await stack.enter_async_context(serve(app, config.web.host, config.web.port))
+        log.info("daemon.started", version=__version__, node=config.node, web=f"{config.web.host}:{config.web.port}")
+        return await _supervise(config, engine)
+
+
+async def _supervise(config: Config, engine: Engine) -> int:
+    """Runs the engine's tasks until a signal; a task that ends by itself is a broken part."""
+    stop = asyncio.Event()
+    _on_signals(stop)
+    tasks: set[asyncio.Task[Any]] = {asyncio.create_task(work, name=name) for name, work in engine.tasks().items()}
+    tasks |= {asyncio.create_task(_watch_loop(engine), name="loop")}
+    waits: dict[asyncio.Task[Any], int] = {
+        asyncio.create_task(stop.wait()): 0,
+        asyncio.create_task(engine.replaced.wait()): 3,
+    }
+    systemd.notify("READY=1", f"STATUS=dialling from node {config.node}")
+    try:
+        done, _ = await asyncio.wait([*tasks, *waits], return_when=asyncio.FIRST_COMPLETED)
+        ended = next(iter(done))
+        if ended not in waits:
+            log.critical("daemon.part_broke", part=ended.get_name(), exc_info=ended.exception())
+            return 1
+        systemd.notify("STOPPING=1", "STATUS=draining: live calls may end, no new ones")
+        await engine.drain()
+        log.info("daemon.stopped")
+        return waits[ended]
+    finally:
+        for task in [*tasks, *waits]:
+            task.cancel()
+        await asyncio.gather(*tasks, *waits, return_exceptions=True)
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    def handle(name: str) -> None:
+        if stop.is_set():  # the second one: whoever sends it does not want to wait
+            log.warning("daemon.exits_at_once", signal=name)
+            os._exit(1)
+        log.info("daemon.signal", signal=name)
+        stop.set()
+
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sig, handle, sig.name)
+
+
+async def _watch_loop(engine: Engine) -> None:
+    """Measures how late the loop runs, and tells the watchdog that it does run."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _LAG_SECONDS
+        await asyncio.sleep(_LAG_SECONDS)
+        engine.loop_lag_ms = max(0.0, (loop.time() - due) * 1000)
+        systemd.notify("WATCHDOG=1")
+
+
+def _caller(engine: Engine, campaign_id: str) -> Caller | None:
+    campaign = engine.campaign(campaign_id)
+    if campaign is None:
+        return None
+    return Caller(campaign.tenant_id, campaign.id, campaign.caller_id, campaign.default_region)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""The agents of this node: who is in which state since when, and who takes the next call.
+
+Every step goes through `step`, so that the record, the live board and the pacing see the same thing at once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from dialerd.clock import Clock
+from dialerd.core import ids
+from dialerd.core.agent import IN_CALL, AgentState, Do, IllegalStep
+from dialerd.core.agent import step as next_state
+from dialerd.core.status import AgentRefused, AgentStatus, AgentUnknown
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Agent:
+    """One agent. `leg`: the channel of the standing phone call; `attempt`: the call they are reserved for or on."""
+
+    id: int
+    tenant_id: int
+    name: str
+    endpoint: str
+    queues: frozenset[str]
+    state: AgentState = AgentState.OFFLINE
+    since: datetime = field(default_factory=lambda: datetime.min)
+    idle_since: float = 0.0  # monotonic
+    reason: str = ""
+    leg: str | None = None
+    attempt: str | None = None
+    pause_after: str | None = None  # a pause asked for during a call: its reason
+
+    @property
+    def bridge(self) -> str:
+        return ids.agent_bridge(self.id)
+
+    def status(self) -> AgentStatus:
+        """As supervisors see them."""
+        return AgentStatus(
+            self.name, self.state.value, self.since, self.reason, tuple(sorted(self.queues)), self.attempt
+        )
+
+
+class Agents:
+    """All agents by id and by name. `on_step(agent, before)` is told every step."""
+
+    def __init__(self, clock: Clock, on_step: Callable[[Agent, AgentState], None]) -> None:
+        self._clock = clock
+        self._on_step = on_step
+        self._agents: dict[int, Agent] = {}
+
+    def __iter__(self) -> Iterator[Agent]:
+        return iter(list(self._agents.values()))
+
+    def get(self, agent_id: int | None) -> Agent | None:
+        return None if agent_id is None else self._agents.get(agent_id)
+
+    def named(self, name: str) -> Agent:
+        """Raises `AgentUnknown`."""
+        for agent in self._agents.values():
+            if agent.name == name:
+                return agent
+        raise AgentUnknown(name)
+
+    def load(self, rows: list[Mapping[str, Any]]) -> list[Agent]:
+        """Takes over the agents of PostgreSQL: new ones come in, changed ones change, missing ones go when offline.
+        Returns the new ones."""
+        found = {row["id"]: row for row in rows}
+        new = []
+        for id_, row in found.items():
+            agent = self._agents.get(id_)
+            if agent is None:
+                agent = Agent(id_, row["tenant_id"], row["name"], row["endpoint"], frozenset(), since=row["state_at"])
+                self._agents[id_] = agent
+                new.append(agent)
+            agent.name, agent.endpoint, agent.queues = row["name"], row["endpoint"], frozenset(row["queues"])
+        for id_ in [i for i in self._agents if i not in found and self._agents[i].state is AgentState.OFFLINE]:
+            del self._agents[id_]
+        return new
+
+    def step(self, agent: Agent, do: Do, reason: str = "") -> None:
+        """One legal step, or `AgentRefused`; nothing happens when the state stays."""
+        try:
+            after = next_state(agent.state, do)
+        except IllegalStep as error:
+            raise AgentRefused(f"agent_is_{agent.state}", str(error)) from None
+        if after is agent.state:
+            return
+        before, agent.state = agent.state, after
+        agent.since, agent.reason = self._clock.now(), reason
+        if after is AgentState.READY:
+            agent.idle_since = self._clock.monotonic()
+        if after is AgentState.OFFLINE:
+            agent.leg, agent.pause_after = None, None
+        log.info("agent.state", agent=agent.name, transition=f"{before} -[{do}]-> {after}", reason=reason)
+        self._on_step(agent, before)
+        if after not in IN_CALL:
+            agent.attempt = None
+
+    def ready(self, queue: str, tenant_id: int) -> list[Agent]:
+        """Who could take a call of this queue now, the longest idle first."""
+        free = [
+            a
+            for a in self._agents.values()
+            if a.state is AgentState.READY and queue in a.queues and a.tenant_id == tenant_id
+        ]
+        return sorted(free, key=lambda agent: agent.idle_since)
+
+    def legs(self) -> dict[int, str]:
+        """Agent id → the channel that we believe stands for them."""
+        return {agent.id: agent.leg for agent in self._agents.values() if agent.leg is not None}

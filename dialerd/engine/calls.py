@@ -1,0 +1,114 @@
+"""The live attempts of this node: each with its facts. Everything that is learned of a call goes through `learn`."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from dialerd.core import attempt as core
+from dialerd.core.attempt import Event, Facts, State
+from dialerd.core.reconcile import Believed
+from dialerd.engine.campaign import Campaign
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Call:
+    """A live attempt. `agent_id`: who is reserved for it or talks on it. `waits`: answered, and nobody for it yet."""
+
+    attempt: str
+    campaign: Campaign
+    contact_id: int
+    e164: str
+    attempts: int
+    facts: Facts
+    claimed_monotonic: float
+    caller_id: str | None = None
+    agent_id: int | None = None
+    waits: bool = False
+    adopted: bool = False  # taken over from a daemon before this one
+
+    @property
+    def state(self) -> State:
+        return core.state(self.facts)
+
+
+# What is told of each thing learned: the call, the event, and the state before it.
+Listener = Callable[[Call, Event, State], None]
+
+
+class Calls:
+    """All live calls by attempt id. `on_learned` is told every event that changed what is known."""
+
+    def __init__(self, on_learned: Listener) -> None:
+        self._calls: dict[str, Call] = {}
+        self._on_learned = on_learned
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self._calls.values()))
+
+    def __contains__(self, attempt: object) -> bool:
+        return attempt in self._calls
+
+    def get(self, attempt: str) -> Call | None:
+        return self._calls.get(attempt)
+
+    def add(self, call: Call) -> None:
+        self._calls[call.attempt] = call
+
+    def learn(self, attempt: str, event: Event) -> None:
+        """Takes in one event; one about a call that is not ours, or that teaches nothing new, changes nothing."""
+        call = self._calls.get(attempt)
+        if call is None:
+            return
+        facts = core.apply(call.facts, event)
+        if facts == call.facts:
+            return
+        before = call.state
+        call.facts = facts
+        after = call.state
+        if after is not before and after not in core.TRANSITIONS[before]:
+            log.error("call.illegal_transition", attempt=attempt, before=before, event_kind=event.kind, after=after)
+        if after is not before:
+            log.info("call.state", attempt=attempt, transition=f"{before} -[{event.kind}]-> {after}")
+        if after is State.ENDED:
+            del self._calls[attempt]
+        self._on_learned(call, event, before)
+
+    def by_state(self) -> dict[str, int]:
+        """How many calls are in each state."""
+        return dict(Counter(call.state.value for call in self._calls.values()))
+
+    def of(self, campaign_id: int) -> list[Call]:
+        return [call for call in self._calls.values() if call.campaign.id == campaign_id]
+
+    def on_trunk(self, trunk: str) -> int:
+        return sum(call.campaign.trunk == trunk for call in self._calls.values())
+
+    def believed(self, monotonic: float, margin_seconds: float) -> list[Believed]:
+        """What reconcile compares with Asterisk's list. `margin_seconds`: patience beyond the ring time."""
+        return [
+            Believed(
+                call.attempt,
+                monotonic - call.claimed_monotonic,
+                call.campaign.ring_timeout_seconds + margin_seconds,
+                call.state not in (State.CLAIMED, State.UNKNOWN),
+            )
+            for call in self._calls.values()
+        ]
+
+
+def waits_or_rings(call: Call) -> bool:
+    """Whether a call is a *line*: in progress, and nobody of ours talks on it yet."""
+    return call.state is not State.CONNECTED
+
+
+def earliest(call: Call) -> datetime:
+    """When the person began to wait: the call entered our hands, or was answered."""
+    return call.facts.entered_at or call.facts.answered_at or call.facts.claimed_at

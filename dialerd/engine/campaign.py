@@ -1,0 +1,98 @@
+"""A running campaign as the engine holds it: its settings, its counts, its last decision."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from typing import Any
+
+from dialerd.core.calendar import MIDNIGHT, Window, good_until, open_zones
+from dialerd.core.causes import LIVE_ANSWERS, Outcome
+from dialerd.core.status import Counts, Decision, Percentiles
+
+_SAMPLES = 2_000  # connect times kept for the percentiles
+
+_COUNTED_AS = {
+    Outcome.CONNECTED: "connected",
+    Outcome.ABANDONED: "abandoned",
+    Outcome.HUNG_UP: "hung_up",
+    Outcome.MACHINE: "machines",
+    Outcome.BUSY: "busy",
+    Outcome.NO_ANSWER: "no_answer",
+}  # every other outcome: failed
+
+
+@dataclass(slots=True)
+class Campaign:
+    """Settings come from PostgreSQL and are replaced as a whole; the rest is this node's live knowledge."""
+
+    id: int
+    tenant_id: int
+    name: str
+    state: str
+    dial_mode: str
+    queue_name: str
+    trunk: str
+    caller_id: str | None
+    max_retries: int
+    retry_delay_seconds: int
+    max_concurrent_calls: int
+    ring_timeout_seconds: int
+    wrap_up_seconds: int
+    machine_detection: str
+    windows: tuple[Window, ...]
+    default_region: str  # the tenant's
+    started_at: datetime | None
+    completed_at: datetime | None
+    outcomes: dict[Outcome, int] = field(default_factory=dict)
+    pending: int = 0
+    connect_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+    decision: Decision | None = None
+    idle_until: float = 0.0  # monotonic; the claim found nothing to take and is not asked again before
+    judged: tuple[datetime, list[str]] | None = None
+
+    def open_zones(self, zones: frozenset[str], now: datetime) -> tuple[list[str], datetime]:
+        """Where this campaign may call now, and until when that judgement holds (kept until then)."""
+        if self.judged is None or now >= self.judged[0]:
+            self.judged = (good_until(now), open_zones(self.windows, zones, now))
+        return self.judged[1], self.judged[0]
+
+    def take_settings(self, other: "Campaign") -> None:
+        """The settings of a newer reading; what is known live stays."""
+        for name in _SETTINGS:
+            setattr(self, name, getattr(other, name))
+        self.judged = None
+        self.idle_until = 0.0
+
+    def counts(self) -> Counts:
+        """How its attempts ended so far."""
+        sums = dict.fromkeys(("connected", "abandoned", "hung_up", "machines", "busy", "no_answer", "failed"), 0)
+        for outcome, n in self.outcomes.items():
+            sums[_COUNTED_AS.get(outcome, "failed")] += n
+        live = sum(n for outcome, n in self.outcomes.items() if outcome in LIVE_ANSWERS)
+        return Counts(attempts=sum(self.outcomes.values()), live_answers=live, **sums)
+
+    def percentiles(self) -> Percentiles:
+        """Milliseconds from StasisStart to both in one bridge, by Asterisk's own clock."""
+        if not self.connect_ms:
+            return Percentiles()
+        ordered = sorted(self.connect_ms)
+        return Percentiles(*(ordered[min(len(ordered) - 1, int(q * len(ordered)))] for q in (0.5, 0.95, 0.99)))
+
+
+_SETTINGS = (
+    "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_retries", "retry_delay_seconds",
+    "max_concurrent_calls", "ring_timeout_seconds", "wrap_up_seconds", "machine_detection", "windows",
+    "default_region", "started_at", "completed_at",
+)  # fmt: skip
+
+
+def from_row(row: Mapping[str, Any]) -> Campaign:
+    """A campaign from a row of the query `engine.campaigns`."""
+    windows = tuple(Window(weekday, _time(opens), _time(closes)) for weekday, opens, closes in row["windows"])
+    settings = {name: row[name] for name in _SETTINGS if name != "windows"}
+    return Campaign(id=row["id"], tenant_id=row["tenant_id"], windows=windows, **settings)
+
+
+def _time(text: str) -> time:
+    return MIDNIGHT if text.startswith("24") else time.fromisoformat(text)

@@ -1,0 +1,246 @@
+"""Answered calls and agents brought together, and nobody left in silence (rule 4).
+
+An answered call gets the longest-idle agent of its queue at once, in one ARI request. With nobody free it waits; the
+next agent who gets free takes the one who has waited longest; after the grace the dialplan plays the message.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from dialerd.ari.link import AriLink
+from dialerd.ari.transport import AriError, AriUnreachable
+from dialerd.clock import Clock
+from dialerd.core import ids
+from dialerd.core.agent import AgentState, Do
+from dialerd.core.attempt import Event, Kind, State
+from dialerd.core.status import AgentRefused
+from dialerd.engine.agents import Agent, Agents
+from dialerd.engine.calls import Call, Calls, earliest
+
+log = structlog.get_logger(__name__)
+
+_PHONE_RINGS_SECONDS = 30
+_BRIDGE_TROUBLE = (404, 409)  # addChannel: no such bridge, or not ours; 400 and 422 are about the channel
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], None]
+
+
+class Conversations:
+    """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks."""
+
+    def __init__(
+        self, calls: Calls, agents: Agents, ari: AriLink, clock: Clock, grace_seconds: float, spawn: Spawn
+    ) -> None:
+        self._calls = calls
+        self._agents = agents
+        self._ari = ari
+        self._clock = clock
+        self._grace = grace_seconds
+        self._spawn = spawn
+
+    # -- the customer's side --------------------------------------------------------------------------------------
+
+    def customer_arrived(self, attempt: str, at: datetime, machine: str) -> None:
+        """An answered call entered our app."""
+        self._calls.learn(attempt, Event(Kind.ENTERED, at, status=machine))
+        call = self._calls.get(attempt)
+        if call is None:
+            log.warning("call.unknown", attempt=attempt, does="plays the message and hangs up")
+            self._spawn(self._to_message(attempt), f"message {attempt}")
+        elif machine == "MACHINE" and call.campaign.machine_detection == "drop":
+            self._spawn(self._hang_up(attempt), f"hang up {attempt}")
+        else:
+            self.offer(call)
+
+    def offer(self, call: Call) -> None:
+        """Gives a call that nobody talks on to a free agent, or lets it wait for the rest of its grace."""
+        free = self._agents.ready(call.campaign.queue_name, call.campaign.tenant_id)
+        if free:
+            self._reserve(free[0], call)
+            return
+        call.waits = True
+        waited = (self._clock.now() - earliest(call)).total_seconds()
+        # A call that lost its agent in mid-talk gets a grace of its own: its clock began long ago.
+        left = self._grace if call.state is State.CONNECTED else max(0.0, self._grace - waited)
+        asyncio.get_running_loop().call_later(left, self._nobody_came, call)
+
+    def joined(self, attempt: str, bridge: str, at: datetime) -> None:
+        """A channel entered a bridge: if it is a call of ours in an agent's bridge, they hear each other now."""
+        agent = self._agents.get(ids.agent_of(bridge))
+        call = self._calls.get(attempt)
+        if agent is None or call is None:
+            return
+        if agent.state is AgentState.RESERVED and agent.attempt == attempt:
+            self._agents.step(agent, Do.JOIN)
+        if call.state is not State.CONNECTED and call.facts.entered_at is not None:
+            call.campaign.connect_ms.append((at - call.facts.entered_at).total_seconds() * 1000)
+        self._calls.learn(attempt, Event(Kind.JOINED, at, agent_id=agent.id))
+
+    def call_ended(self, call: Call) -> None:
+        """A call is over: its agent goes to wrap-up, or is free again when they never met."""
+        agent = self._agents.get(call.agent_id)
+        if agent is None or agent.attempt != call.attempt:
+            return
+        if agent.state is AgentState.ON_CALL:
+            self._wrap_up(agent, call.campaign.wrap_up_seconds)
+        elif agent.state is AgentState.RESERVED:
+            self._agents.step(agent, Do.RELEASE, "the caller hung up")
+            self.serve(agent)
+
+    def _reserve(self, agent: Agent, call: Call) -> None:
+        call.waits = False
+        call.agent_id = agent.id
+        agent.attempt = call.attempt
+        self._agents.step(agent, Do.RESERVE)
+        self._spawn(self._join(agent, call), f"join {call.attempt}")
+
+    async def _join(self, agent: Agent, call: Call) -> None:
+        try:
+            await self._ari.join(agent.bridge, call.attempt)
+        except AriUnreachable as error:
+            log.warning("call.join_unknown", attempt=call.attempt, agent=agent.name, error=str(error))  # reconcile
+        except AriError as error:
+            log.warning("call.join_failed", attempt=call.attempt, agent=agent.name, error=str(error))
+            self._undo(agent, call, error.status in _BRIDGE_TROUBLE)
+
+    def _undo(self, agent: Agent, call: Call, bridge_is_bad: bool) -> None:
+        call.agent_id = None
+        if agent.state is AgentState.RESERVED and agent.attempt == call.attempt:
+            if bridge_is_bad:
+                self.leg_down(agent, "the agent's bridge was gone")
+            else:
+                self._agents.step(agent, Do.RELEASE, "the caller hung up")
+                self.serve(agent)
+        if call.attempt in self._calls and call.facts.hung_up_at is None and bridge_is_bad:
+            self.offer(call)
+
+    def _nobody_came(self, call: Call) -> None:
+        if call.waits and call.attempt in self._calls:
+            call.waits = False
+            log.info("call.nobody_free", attempt=call.attempt, grace_seconds=self._grace)
+            self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
+
+    async def _to_message(self, attempt: str) -> None:
+        await self._tried("to_dialplan", attempt, self._ari.to_dialplan(attempt))
+
+    async def _hang_up(self, channel: str) -> None:
+        await self._tried("hang_up", channel, self._ari.hang_up(channel))
+
+    async def _tried(self, what: str, channel: str, request: Coroutine[Any, Any, None]) -> None:
+        """A request whose failure reconcile or TIMEOUT(absolute) makes good."""
+        try:
+            await request
+        except (AriError, AriUnreachable) as error:
+            log.warning("ari.request_failed", what=what, channel=channel, error=str(error))
+
+    # -- the agent's side -----------------------------------------------------------------------------------------
+
+    def connect(self, agent: Agent) -> None:
+        """Calls the agent's phone. Raises `AgentRefused` when it stands already."""
+        if not self._ari.up:
+            raise AgentRefused("ari_down", "Asterisk's ARI is not reachable: try again when /health says so")
+        self._agents.step(agent, Do.CONNECT)
+        agent.leg = ids.agent_leg(agent.id, secrets.token_hex(4))
+        self._spawn(self._call_phone(agent, agent.leg), f"phone of {agent.name}")
+
+    def disconnect(self, agent: Agent) -> None:
+        """Ends the agent's leg; the rest follows from its end."""
+        if agent.leg is None:
+            raise AgentRefused("agent_is_offline", "the agent's phone is not connected")
+        self._spawn(self._hang_up(agent.leg), f"hang up {agent.leg}")
+
+    def pause(self, agent: Agent, reason: str) -> None:
+        """No more calls. During a call: after it."""
+        if agent.state in (AgentState.RESERVED, AgentState.ON_CALL):
+            agent.pause_after = reason
+        else:
+            self._agents.step(agent, Do.PAUSE, reason)
+
+    def ready(self, agent: Agent) -> None:
+        """Takes calls again; during a call it only takes back a pause."""
+        agent.pause_after = None
+        if agent.state not in (AgentState.RESERVED, AgentState.ON_CALL, AgentState.READY):
+            self._agents.step(agent, Do.READY)
+            self.serve(agent)
+
+    def hang_up_call(self, agent: Agent) -> None:
+        """Ends the call that the agent is on."""
+        if agent.state is not AgentState.ON_CALL or agent.attempt is None:
+            raise AgentRefused(f"agent_is_{agent.state}", "there is no call to hang up")
+        self._spawn(self._hang_up(agent.attempt), f"hang up {agent.attempt}")
+
+    def serve(self, agent: Agent) -> None:
+        """A free agent takes the call that has waited longest, if any does."""
+        waiting = [
+            call
+            for call in self._calls
+            if call.waits and call.campaign.queue_name in agent.queues and call.campaign.tenant_id == agent.tenant_id
+        ]
+        if waiting and agent.state is AgentState.READY:
+            self._reserve(agent, min(waiting, key=earliest))
+
+    def leg_answered(self, agent_id: int, channel: str) -> None:
+        """A phone that we called entered our app."""
+        agent = self._agents.get(agent_id)
+        if agent is None or agent.leg != channel:
+            self._spawn(self._hang_up(channel), f"hang up {channel}")
+        else:
+            self._spawn(self._stand(agent, channel), f"leg of {agent.name}")
+
+    def leg_gone(self, channel: str) -> None:
+        """An agent's leg ended."""
+        agent = self._agents.get(ids.agent_of(channel))
+        if agent is not None and agent.leg == channel:
+            self.leg_down(agent, "the phone hung up")
+
+    def leg_down(self, agent: Agent, reason: str) -> None:
+        """The agent is offline; the person they talked to goes to the next agent, or hears the message."""
+        call = self._calls.get(agent.attempt) if agent.attempt else None
+        bridge = agent.bridge
+        self._agents.step(agent, Do.LEG_DOWN, reason)
+        if call is not None and call.facts.hung_up_at is None:
+            call.agent_id = None
+            self.offer(call)
+        self._spawn(self._tried("end_bridge", bridge, self._ari.end_bridge(bridge)), f"end {bridge}")
+
+    def wrap_up_over(self, agent: Agent, since: datetime) -> None:
+        """The limit: a wrap-up that is still the same one ends now."""
+        if agent.state is AgentState.WRAP_UP and agent.since == since:
+            self.ready(agent)
+
+    def resume_wrap_up(self, agent: Agent, seconds: float) -> None:
+        """The wrap-up's limit, from now."""
+        asyncio.get_running_loop().call_later(seconds, self.wrap_up_over, agent, agent.since)
+
+    def _wrap_up(self, agent: Agent, seconds: float) -> None:
+        self._agents.step(agent, Do.CALL_ENDED)
+        if agent.pause_after is not None:
+            self._agents.step(agent, Do.PAUSE, agent.pause_after)
+            agent.pause_after = None
+        else:
+            self.resume_wrap_up(agent, seconds)
+
+    async def _call_phone(self, agent: Agent, leg: str) -> None:
+        try:
+            await self._ari.call_phone(leg, agent.endpoint, agent.id, ids.ACCOUNT, _PHONE_RINGS_SECONDS)
+        except (AriError, AriUnreachable) as error:
+            log.warning("agent.phone_failed", agent=agent.name, endpoint=agent.endpoint, error=str(error))
+            if agent.leg == leg:
+                self._agents.step(agent, Do.LEG_DOWN, f"the phone '{agent.endpoint}' could not be called")
+
+    async def _stand(self, agent: Agent, channel: str) -> None:
+        try:
+            await self._ari.make_bridge(agent.bridge)
+            await self._ari.join(agent.bridge, channel)
+        except (AriError, AriUnreachable) as error:
+            log.warning("agent.bridge_failed", agent=agent.name, error=str(error))
+            await self._hang_up(channel)
+            return
+        if agent.leg == channel and agent.state is AgentState.CONNECTING:
+            self._agents.step(agent, Do.LEG_UP)
+            self.serve(agent)

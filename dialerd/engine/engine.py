@@ -1,0 +1,339 @@
+"""The engine of one node: its parts put together, and the one place where something learned becomes consequences.
+
+Whatever is learned of a call or an agent goes: facts → record → counts → live event → the next decision, at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+
+from dialerd.ami.events import translate
+from dialerd.ami.link import AmiLink
+from dialerd.ari.link import AriLink
+from dialerd.ari.transport import AriError, AriUnreachable
+from dialerd.clock import Clock
+from dialerd.config import Config
+from dialerd.core import attempt as core
+from dialerd.core.agent import AgentState
+from dialerd.core.attempt import Event, Kind, State
+from dialerd.core.callerid import Selection, Usage
+from dialerd.core.phone import masked
+from dialerd.core.retry import after
+from dialerd.core.status import Health, Link, LiveEvent, Status, to_json
+from dialerd.engine import record, report
+from dialerd.engine.agents import Agent, Agents
+from dialerd.engine.bus import Bus
+from dialerd.engine.calls import Call, Calls
+from dialerd.engine.campaign import Campaign
+from dialerd.engine.conversations import Conversations
+from dialerd.engine.loader import Loader
+from dialerd.engine.pacer import Pacer
+from dialerd.engine.reconciler import Reconciler
+from dialerd.engine.stasis import Stasis
+from dialerd.live.callerids import CallerIds
+from dialerd.live.figures import CampaignEvent, CampaignFigures, LiveFigures
+from dialerd.live.link import RedisLink
+from dialerd.store import callerids
+from dialerd.store.ledger import Ledger
+from dialerd.store.link import DbLink
+from dialerd.store.migrate import shipped_migrations
+
+log = structlog.get_logger(__name__)
+
+_SETTLE_SECONDS = 2.0  # how long events of a call that hung up may be late
+_FIGURES_SECONDS = 1.0
+_EVENT_OF_STATE = {"active": "started", "paused": "paused", "stopped": "stopped", "completed": "completed"}
+
+
+class Engine:
+    """Implements what the web needs (web/port.py). `tasks` are to be run, supervised, by the daemon."""
+
+    def __init__(self, config: Config, clock: Clock, redis: Redis) -> None:
+        self._config = config
+        self._clock = clock
+        self._started_at = clock.now()
+        self._draining = False
+        self._background: set[asyncio.Task[None]] = set()
+        self._stirred = asyncio.Event()
+        self._campaign_events: list[CampaignEvent] = []
+        self.loop_lag_ms = 0.0
+        self._bus = Bus()
+        self._campaigns: dict[int, Campaign] = {}
+        self._calls = Calls(self._learned)
+        self._agents = Agents(clock, self._agent_stepped)
+        self._db = DbLink(config.postgres, clock, self._load, self._notified, self._links_changed)
+        self._ledger = Ledger(config.node, lambda: self._db.pool)
+        self._redis_link = RedisLink(redis, clock, self._links_changed)
+        self._figures = LiveFigures(redis)
+        self._caller_ids = CallerIds(redis, config.dialing.reservation_seconds, self._usage)
+        self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
+        self._ari = AriLink(config.ari, clock, self._ari_event, self._asterisk_changed)
+        self._conversations = Conversations(
+            self._calls, self._agents, self._ari, clock, config.dialing.grace_seconds, self._spawn
+        )
+        self._stasis = Stasis(self._calls, self._conversations)
+        self._reconciler = Reconciler(
+            config, clock, self._calls, self._agents, self._campaigns, self._conversations, self._ari,
+            lambda: self._db.pool, self._links_changed,
+        )  # fmt: skip
+        self._loader = Loader(
+            config, self._campaigns, self._agents, self._caller_ids, self._campaign_changed, self._links_changed
+        )
+        self._pacer = Pacer(
+            config, clock, self._calls, self._agents, self._campaigns, self._ami, self._caller_ids, self._ledger,
+            lambda: self._db.pool, self.gate, self._loader.used_up,
+        )  # fmt: skip
+
+    def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Name → what runs for as long as the daemon does."""
+        return {
+            "postgres": self._db.run(),
+            "redis": self._redis_link.run(),
+            "ledger": self._ledger.run(),
+            "loader": self._loader.run(lambda: self._db.pool),
+            "ami": self._ami.run(),
+            "ari": self._ari.run(),
+            "reconciler": self._reconciler.run(),
+            "pacer": self._pacer.run(),
+            "figures": self._publish_figures(),
+        }
+
+    # -- what is learned, and what follows ------------------------------------------------------------------------
+
+    def _learned(self, call: Call, event: Event, before: State) -> None:
+        if call.state is State.ENDED:
+            self._finish(call, event)
+        else:
+            self._ledger.put(*record.learned(call, event))
+            if core.is_settling(call.facts) and event.kind in (Kind.HUNG_UP, Kind.REFUSED):
+                asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._settle, call.attempt)
+        if event.kind is Kind.LINK_LOST:
+            self._reconciler.needed()
+        if call.state is not before:
+            self._bus.publish("call", self._call_data(call))
+        self._stir()
+
+    def _settle(self, attempt: str) -> None:
+        self._calls.learn(attempt, Event(Kind.SETTLED, self._clock.now()))
+
+    def _finish(self, call: Call, event: Event) -> None:
+        campaign, now = call.campaign, self._clock.now()
+        outcome = core.outcome(call.facts, self._config.dialing.grace_seconds)
+        retry = after(outcome, call.attempts, campaign.max_retries, campaign.retry_delay_seconds, now)
+        self._ledger.put(*record.ended(call, event, outcome, retry, core.ended_at(call.facts, now)))
+        campaign.outcomes[outcome] = campaign.outcomes.get(outcome, 0) + 1
+        campaign.pending += retry.next_at is not None
+        log.info(
+            "call.ended", attempt=call.attempt, campaign=campaign.id, outcome=outcome.value, cause=call.facts.cause
+        )
+        self._ami.forget(call.attempt)
+        self._conversations.call_ended(call)
+        self._spawn(self._release(call.attempt), f"release {call.attempt}")
+
+    async def _release(self, attempt: str) -> None:
+        await self._caller_ids.release(attempt, self._clock.now())
+
+    def _agent_stepped(self, agent: Agent, before: AgentState) -> None:
+        self._ledger.put(record.agent_step(agent, self._config.node))
+        self._bus.publish("agent", to_json(agent.status()))
+        self._stir()
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        self._bus.publish("figures")
+        self._pacer.wake()
+
+    def _ami_event(self, message: Any) -> None:
+        told = translate(message, self._clock.now())
+        if told is not None:
+            self._calls.learn(*told)
+
+    def _ari_event(self, event: Any) -> None:
+        self._stasis.handle(event)
+
+    def _asterisk_changed(self) -> None:
+        """AMI or ARI came or went: what we believe must be compared again before anything is dialled."""
+        self._reconciler.needed()
+        self._links_changed()
+
+    def _links_changed(self) -> None:
+        self._stir()
+
+    async def _load(self, pool: Any) -> None:
+        await self._loader.load(pool)
+        self._reconciler.needed()
+
+    def _notified(self, payload: str) -> None:
+        self._loader.notified(payload)
+
+    async def _usage(self) -> Iterable[Usage]:
+        if self._db.pool is None:
+            raise ConnectionError("PostgreSQL is not connected")
+        return await callerids.usage(self._db.pool, self._clock.now(), self._config.dialing.reservation_seconds)
+
+    def _campaign_changed(self, campaign: Campaign, before: str | None) -> None:
+        log.info("campaign.state", campaign=campaign.id, before=before, state=campaign.state)
+        kind = _EVENT_OF_STATE.get(campaign.state)
+        if before is not None and kind is not None:
+            self._campaign_events.append(CampaignEvent(kind, campaign.id))  # type: ignore[arg-type]
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task.failed", task=task.get_name(), error=repr(error), exc_info=error)
+
+    # -- may we dial? ---------------------------------------------------------------------------------------------
+
+    def gate(self) -> str | None:
+        """Why this node may not place a call now, or None. What cannot be proved allowed is not dialled."""
+        if self._draining:
+            return "draining"
+        if not self._config.dialing.enabled:
+            return "disabled in the configuration (dialing.enabled)"
+        for link in self._links():
+            if link.state != "up":
+                return f"{link.name}_down"
+        if self._ledger.behind:
+            return "record_behind"
+        return None if self._reconciler.done else "reconciling"
+
+    def _links(self) -> list[Link]:
+        return [self._db.status, self._redis_link.status, self._ami.status, self._ari.status]
+
+    async def _publish_figures(self) -> None:
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            events, self._campaign_events = self._campaign_events, []
+            await self._figures.publish_figures(map(self._redis_figures, self._campaigns.values()), events)
+            await asyncio.sleep(_FIGURES_SECONDS)
+
+    def _redis_figures(self, campaign: Campaign) -> CampaignFigures:
+        counts, live = campaign.counts(), len(self._calls.of(campaign.id))
+        return CampaignFigures(
+            campaign.id, campaign.state, live, counts.attempts + live, counts.live_answers,
+            campaign.started_at, campaign.completed_at,
+        )  # fmt: skip
+
+    # -- stopping -------------------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """No new calls; live ones may end by themselves for the configured time, then they are ended."""
+        self._draining = True
+        self._stir()
+        log.info("drain.begins", calls=len(self._calls), seconds=self._config.dialing.drain_seconds)
+        if not await self._quiet(self._config.dialing.drain_seconds):
+            for call in self._calls:
+                await self._end_channel(call.attempt)
+            await self._quiet(_SETTLE_SECONDS * 2)
+        for agent in self._agents:
+            if agent.leg is not None:
+                await self._end_channel(agent.leg)
+        await self._until(lambda: not self._agents.legs(), _SETTLE_SECONDS)
+        try:
+            async with asyncio.timeout(_SETTLE_SECONDS * 2):
+                await self._ledger.written()
+        except TimeoutError:
+            log.error("drain.record_incomplete", does="the next start reconciles what is missing")
+
+    async def _quiet(self, seconds: float) -> bool:
+        return await self._until(lambda: not len(self._calls), seconds)
+
+    async def _until(self, condition: Any, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds), self._bus.subscribe() as events:
+                if condition():
+                    return True
+                async for _ in events:
+                    if condition():
+                        return True
+        except TimeoutError:
+            pass
+        return bool(condition())
+
+    async def _end_channel(self, channel: str) -> None:
+        try:
+            await self._ari.hang_up(channel)
+        except (AriError, AriUnreachable) as error:
+            log.warning("drain.hang_up_failed", channel=channel, error=str(error))
+
+    @property
+    def replaced(self) -> asyncio.Event:
+        """Set when another daemon took our ARI app."""
+        return self._ari.replaced
+
+    # -- for the web ----------------------------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """See web/port.py."""
+        links, gate = self._links(), self.gate()
+        version = len(shipped_migrations()) if self._db.up else None
+        ok = all(link.state == "up" for link in links)
+        return Health(ok, gate is None, gate or "", tuple(links), version, self.loop_lag_ms)
+
+    def status(self) -> Status:
+        """See web/port.py."""
+        return report.status(
+            self._config.node, self._clock.now(), self._started_at, self._draining, self.gate(), self._links(),
+            self._campaigns.values(), self._calls, self._agents, self._config.trunks,
+        )  # fmt: skip
+
+    def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
+        """See web/port.py."""
+        return self._bus.subscribe()
+
+    async def agent_connect(self, name: str) -> None:
+        """See web/port.py."""
+        self._conversations.connect(self._agents.named(name))
+
+    async def agent_disconnect(self, name: str) -> None:
+        """See web/port.py."""
+        self._conversations.disconnect(self._agents.named(name))
+
+    async def agent_pause(self, name: str, reason: str) -> None:
+        """See web/port.py."""
+        self._conversations.pause(self._agents.named(name), reason)
+
+    async def agent_ready(self, name: str) -> None:
+        """See web/port.py."""
+        self._conversations.ready(self._agents.named(name))
+
+    async def agent_hangup(self, name: str) -> None:
+        """See web/port.py."""
+        self._conversations.hang_up_call(self._agents.named(name))
+
+    def _call_data(self, call: Call) -> dict[str, Any]:
+        outcome = None
+        if call.state is State.ENDED:
+            outcome = core.outcome(call.facts, self._config.dialing.grace_seconds).value
+        return {
+            "attempt": call.attempt, "campaign": call.campaign.id, "state": call.state.value, "outcome": outcome,
+            "number": masked(call.e164),
+        }  # fmt: skip
+
+    # -- for the FastAGI desk -------------------------------------------------------------------------------------
+
+    @property
+    def caller_ids(self) -> CallerIds:
+        """The pool that every door selects from."""
+        return self._caller_ids
+
+    def campaign(self, id_: str) -> Campaign | None:
+        """A campaign by its id as the dialplan wrote it."""
+        return self._campaigns.get(int(id_)) if id_.isascii() and id_.isdigit() and len(id_) < 19 else None
+
+    def caller_id_selected(self, holder: str, selection: Selection) -> None:
+        """The dialplan asked for the caller ID of one of our calls."""
+        call = self._calls.get(holder)
+        if call is not None and selection.caller_id is not None:
+            call.caller_id = selection.caller_id
+            self._ledger.put(*record.caller_id(call, self._clock.now()))

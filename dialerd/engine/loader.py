@@ -1,0 +1,110 @@
+"""What the engine needs of PostgreSQL: read when the link comes up, and again when a notification says it changed."""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+
+from dialerd.config import Config
+from dialerd.core.causes import Outcome
+from dialerd.engine import reconciler
+from dialerd.engine.agents import Agents
+from dialerd.engine.campaign import Campaign, from_row
+from dialerd.live.callerids import CallerIds
+from dialerd.store import callerids
+from dialerd.store.queries import queries
+
+log = structlog.get_logger(__name__)
+
+_Q = queries("engine")
+_CAMPAIGNS, _COUNTS, _PENDING, _AGENTS = _Q.campaigns, _Q.counts, _Q.pending, _Q.agents
+_PUT_TRUNK, _COMPLETE = _Q.put_trunk, _Q.complete
+
+
+class Loader:
+    """`on_state(campaign, before)` is told when a campaign's state is another one than before."""
+
+    def __init__(
+        self,
+        config: Config,
+        campaigns: dict[int, Campaign],
+        agents: Agents,
+        caller_ids: CallerIds,
+        on_state: Callable[[Campaign, str | None], None],
+        on_loaded: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._campaigns = campaigns
+        self._agents = agents
+        self._caller_ids = caller_ids
+        self._on_state = on_state
+        self._on_loaded = on_loaded
+        self._stale: set[str] = set()
+        self._used_up: set[int] = set()
+        self._wake = asyncio.Event()
+
+    def notified(self, payload: str) -> None:
+        """A notification of the database: `campaigns:7`."""
+        self._stale.add(payload.partition(":")[0])
+        self._wake.set()
+
+    def used_up(self, campaign: Campaign) -> None:
+        """A campaign's list gave nothing: see whether it is completed."""
+        self._used_up.add(campaign.id)
+        self._wake.set()
+
+    async def load(self, pool: asyncpg.Pool) -> None:
+        """Everything, before the link counts as up."""
+        for name, trunk in self._config.trunks.items():
+            await pool.execute(_PUT_TRUNK, name, self._config.node, trunk.max_calls)
+        await self._load_campaigns(pool)
+        await self._load_agents(pool)
+        self._caller_ids.load(await callerids.load(pool))
+        self._on_loaded()
+
+    async def run(self, pool_of: Callable[[], asyncpg.Pool | None]) -> None:
+        """Reads again what a notification called stale; ends only by cancellation. What fails is read when the link
+        comes back."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            pool = pool_of()
+            stale, self._stale = self._stale, set()
+            used_up, self._used_up = self._used_up, set()
+            if pool is None:
+                continue
+            try:
+                for campaign_id in used_up:
+                    await pool.execute(_COMPLETE, campaign_id)
+                if stale & {"campaigns", "tenants"}:
+                    await self._load_campaigns(pool)
+                if "agents" in stale:
+                    await self._load_agents(pool)
+                if "caller_ids" in stale:
+                    self._caller_ids.load(await callerids.load(pool))
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("loader.failed", error=str(error) or type(error).__name__)
+                continue
+            self._on_loaded()
+
+    async def _load_campaigns(self, pool: asyncpg.Pool) -> None:
+        for row in await pool.fetch(_CAMPAIGNS, list(self._campaigns)):
+            fresh = from_row(row)
+            known = self._campaigns.get(fresh.id)
+            before = known.state if known else None
+            if known is None:
+                counts = await pool.fetch(_COUNTS, fresh.id)
+                fresh.outcomes = {Outcome(r["outcome"]): r["n"] for r in counts}
+                self._campaigns[fresh.id] = known = fresh
+            else:
+                known.take_settings(fresh)
+            known.pending = await pool.fetchval(_PENDING, fresh.id)
+            if known.state != before:
+                self._on_state(known, before)
+
+    async def _load_agents(self, pool: asyncpg.Pool) -> None:
+        rows = await pool.fetch(_AGENTS)
+        by_id = {row["id"]: row for row in rows}
+        for agent in self._agents.load(rows):
+            reconciler.restore(agent, by_id[agent.id], self._config.node)

@@ -1,0 +1,226 @@
+"""The originate loop: observe → decide → claim → caller ID → originate, for every campaign of this node.
+
+One task does it for all campaigns, one after the other, so that two campaigns which share agents never count the
+same free agent at the same instant. It sleeps until something happens that may change a decision.
+"""
+
+import asyncio
+import zoneinfo
+from collections.abc import Callable
+
+import asyncpg
+import structlog
+
+from dialerd.ami.action import Originate, ValueRefused
+from dialerd.ami.link import AmiLink, LinkDown
+from dialerd.clock import Clock
+from dialerd.config import Config, Trunk
+from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.phone import masked
+from dialerd.core.status import Decision
+from dialerd.engine import record
+from dialerd.engine.agents import Agents
+from dialerd.engine.calls import Call, Calls, waits_or_rings
+from dialerd.engine.campaign import Campaign
+from dialerd.live.callerids import CallerIds
+from dialerd.pacing import policy
+from dialerd.pacing.bucket import Bucket
+from dialerd.pacing.policy import Snapshot
+from dialerd.store.claim import Claim, claim
+from dialerd.store.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+_TICK_SECONDS = 1.0  # windows open and retry times come without an event
+_IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0}  # how long not to ask again; other gates: a second
+_ZONES = frozenset(zoneinfo.available_timezones())
+
+
+class Pacer:
+    """`gate` says why nothing may be dialled now, or None. `on_complete` is told of a list that is used up."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        calls: Calls,
+        agents: Agents,
+        campaigns: dict[int, Campaign],
+        ami: AmiLink,
+        caller_ids: CallerIds,
+        ledger: Ledger,
+        pool: Callable[[], asyncpg.Pool | None],
+        gate: Callable[[], str | None],
+        on_complete: Callable[[Campaign], None],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._calls = calls
+        self._agents = agents
+        self._campaigns = campaigns
+        self._ami = ami
+        self._caller_ids = caller_ids
+        self._ledger = ledger
+        self._pool = pool
+        self._gate = gate
+        self._on_complete = on_complete
+        self._wake = asyncio.Event()
+        self._buckets = {name: Bucket(trunk.calls_per_second) for name, trunk in config.trunks.items()}
+        self._refusals: dict[int, str | None] = {}  # the last gate on record, per campaign
+
+    def wake(self) -> None:
+        """Something happened that may change a decision."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Paces; ends only by cancellation."""
+        while True:
+            try:
+                async with asyncio.timeout(self._rest()):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            for campaign in list(self._campaigns.values()):
+                if campaign.state == "active":
+                    await self._pace(campaign)
+
+    def _rest(self) -> float:
+        """Until the next tick, or the next token of a trunk that held a campaign back."""
+        return min([_TICK_SECONDS, *(bucket.next_in() for bucket in self._buckets.values() if bucket.tokens < 1)])
+
+    async def _pace(self, campaign: Campaign) -> None:
+        gate = self._gate()
+        trunk = self._config.trunks.get(campaign.trunk)
+        if trunk is None:
+            gate = gate or f"trunk '{campaign.trunk}' is not in this node's configuration"
+        if gate is not None or trunk is None:
+            self._decided(campaign, 0, f"nothing is dialled: {gate}")
+            return
+        if self._clock.monotonic() < campaign.idle_until:
+            return
+        decision = policy.decide(self._observe(campaign, trunk))
+        room = self._buckets[campaign.trunk].available(self._clock.monotonic())
+        lines, reason = decision.lines, decision.reason
+        if room < lines:
+            lines, reason = room, f"{reason}; {trunk.calls_per_second:g} calls a second allow {room} now"
+        if lines > 0:
+            reason = await self._dial(campaign, trunk, lines) or reason
+        self._decided(campaign, lines, reason)
+
+    def _observe(self, campaign: Campaign, trunk: Trunk) -> Snapshot:
+        ready = self._agents.ready(campaign.queue_name, campaign.tenant_id)
+        queues = frozenset().union(*(agent.queues for agent in ready))
+        own = self._calls.of(campaign.id)
+        lines = sum(map(waits_or_rings, own))
+        shared = sum(
+            waits_or_rings(call) and self._needs_an_agent(call)
+            for call in self._calls
+            if call.campaign.queue_name in queues and call.campaign.tenant_id == campaign.tenant_id
+        )
+        headroom = trunk.max_calls - self._calls.on_trunk(campaign.trunk)
+        return Snapshot(
+            campaign.dial_mode, len(ready), lines, shared, len(own) - lines, campaign.max_concurrent_calls, headroom
+        )
+
+    def _needs_an_agent(self, call: Call) -> bool:
+        """A line whose agent is reserved already does not need another one."""
+        return call.agent_id is None and call.facts.hung_up_at is None
+
+    async def _dial(self, campaign: Campaign, trunk: Trunk, lines: int) -> str | None:
+        """Claims and dials. Returns why not, when the claim gave nothing."""
+        try:
+            result = await self._claim(campaign, lines)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            # Whether it was committed is not known (F14); reconcile reads it back. Zero times beats twice.
+            log.warning("claim.failed", campaign=campaign.id, error=str(error) or type(error).__name__)
+            campaign.idle_until = self._clock.monotonic() + _TICK_SECONDS
+            return "the claim failed: PostgreSQL did not answer"
+        if result.refusal is not None:
+            return self._refused(campaign, result.refusal)
+        self._refusals[campaign.id] = None
+        self._buckets[campaign.trunk].take(len(result.taken))
+        campaign.pending = max(0, campaign.pending - len(result.taken))
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        fresh = [
+            Call(t.attempt, campaign, t.contact_id, t.e164, t.attempts, Facts(now), monotonic) for t in result.taken
+        ]
+        for call in fresh:
+            self._calls.add(call)
+        await asyncio.gather(*(self._originate(call, trunk) for call in fresh))
+        return None
+
+    async def _claim(self, campaign: Campaign, lines: int) -> Claim:
+        pool = self._pool()
+        if pool is None:
+            raise ConnectionError("PostgreSQL is not connected")
+        zones, until = campaign.open_zones(_ZONES, self._clock.now())
+        return await claim(pool, campaign.id, lines, self._config.node, zones, until)
+
+    async def _originate(self, call: Call, trunk: Trunk) -> None:
+        campaign = call.campaign
+        try:
+            if trunk.route == "direct":
+                call.caller_id = await self._caller_id(call)
+            self._ami.originate(
+                Originate(
+                    call.attempt,
+                    call.e164,
+                    trunk.endpoint,
+                    trunk.route,
+                    call.caller_id,
+                    campaign.ring_timeout_seconds,
+                    self._variables(call, trunk),
+                )
+            )
+        except (ValueRefused, LinkDown, _NoCallerId) as error:
+            self._calls.learn(call.attempt, Event(Kind.NOT_SENT, self._clock.now(), detail=str(error)))
+            return
+        log.info("call.originate", attempt=call.attempt, campaign=campaign.id, number=masked(call.e164))
+
+    async def _caller_id(self, call: Call) -> str:
+        campaign = call.campaign
+        selection = await self._caller_ids.select(
+            campaign.tenant_id, campaign.id, call.e164, call.attempt, campaign.caller_id, self._clock.now()
+        )
+        if selection.caller_id is None:  # every call shows a number: without one it is not placed
+            raise _NoCallerId(f"no caller ID: {dict(selection.reasons)}; add one, or give the campaign a fallback")
+        return selection.caller_id
+
+    def _variables(self, call: Call, trunk: Trunk) -> dict[str, str]:
+        campaign, limit = call.campaign, self._config.dialing.max_call_seconds
+        variables = {
+            "DIALERD_APP": self._config.ari.app,
+            "DIALERD_MAX_SECONDS": str(limit),
+            "DIALERD_AMD": "0" if campaign.machine_detection == "off" else "1",
+        }
+        if trunk.route == "dialplan":
+            variables |= {
+                "DIALERD_ATTEMPT": call.attempt,
+                "DIALERD_CAMPAIGN": str(campaign.id),
+                "DIALERD_TRUNK": trunk.endpoint,
+                "DIALERD_RING_SECONDS": str(campaign.ring_timeout_seconds),
+            }
+        return variables
+
+    def _refused(self, campaign: Campaign, refusal: str) -> str:
+        if refusal == "judgement_too_old":
+            campaign.judged = None
+        campaign.idle_until = self._clock.monotonic() + _IDLE_SECONDS.get(refusal, _TICK_SECONDS)
+        if refusal == "list_used_up":
+            self._on_complete(campaign)
+        if self._refusals.get(campaign.id) != refusal:  # on record when it changes, not every second
+            self._refusals[campaign.id] = refusal
+            self._ledger.put(
+                record.note(campaign.tenant_id, campaign.id, self._clock.now(), "not_dialed", {"rule": refusal})
+            )
+        return f"the claim gave nothing: {refusal}"
+
+    def _decided(self, campaign: Campaign, lines: int, reason: str) -> None:
+        old = campaign.decision
+        if old is None or (old.lines, old.reason) != (lines, reason):
+            campaign.decision = Decision(lines, reason, self._clock.now())
+
+
+class _NoCallerId(Exception):
+    """Nothing to show as caller ID."""

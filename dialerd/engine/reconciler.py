@@ -1,0 +1,198 @@
+"""Asterisk's list and ours brought together (rule 5): at start, at every reconnect, on a timer, always this.
+
+What Asterisk does not have any more is closed; what nobody owns is hung up; who stands in Stasis unattended gets an
+agent or the message; attempts that PostgreSQL has as live and this process does not know are taken over.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import asyncpg
+import structlog
+
+from dialerd.ari.link import AriLink
+from dialerd.ari.transport import AriError
+from dialerd.clock import Clock
+from dialerd.config import Config
+from dialerd.core import ids
+from dialerd.core.agent import AgentState, Do
+from dialerd.core.attempt import Event, Facts, Kind, State
+from dialerd.core.reconcile import Channel, plan
+from dialerd.engine.agents import Agent, Agents
+from dialerd.engine.calls import Call, Calls
+from dialerd.engine.campaign import Campaign
+from dialerd.engine.conversations import Conversations
+from dialerd.store.queries import queries
+
+log = structlog.get_logger(__name__)
+
+_MARGIN_SECONDS = 15.0  # patience with an unseen attempt beyond its ring time
+_LIVE_ATTEMPTS = queries("engine").live_attempts
+
+
+class Reconciler:
+    """`done` says whether one has succeeded since the last loss: before that nothing is dialled."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        calls: Calls,
+        agents: Agents,
+        campaigns: dict[int, Campaign],
+        conversations: Conversations,
+        ari: AriLink,
+        pool: Callable[[], asyncpg.Pool | None],
+        on_done: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._calls = calls
+        self._agents = agents
+        self._campaigns = campaigns
+        self._conversations = conversations
+        self._ari = ari
+        self._pool = pool
+        self._on_done = on_done
+        self._wanted = asyncio.Event()
+        self.done = False
+
+    def needed(self) -> None:
+        """A connection came or went: what we believe is doubtful until the next run."""
+        self.done = False
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Reconciles when needed and on the timer; ends only by cancellation."""
+        while True:
+            try:
+                async with asyncio.timeout(self._config.dialing.reconcile_seconds if self.done else 1.0):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+            pool = self._pool()
+            if pool is None or not self._ari.up:
+                continue
+            try:
+                await self._reconcile(pool)
+            except (OSError, TimeoutError, AriError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("reconcile.failed", error=str(error) or type(error).__name__)
+                continue
+            if not self.done and not self._wanted.is_set():
+                self.done = True
+                self._on_done()
+
+    async def _reconcile(self, pool: asyncpg.Pool) -> None:
+        await self._take_over(pool)
+        # Written down before the lists are asked for: what happens meanwhile must not look lost.
+        believed = self._calls.believed(self._clock.monotonic(), _MARGIN_SECONDS)
+        legs = self._agents.legs()
+        connecting = {a.id for a in self._agents if a.state is AgentState.CONNECTING}
+        channels = await self._ari.channels()
+        bridges = await self._ari.bridges()
+        owned = {call.attempt for call in self._calls} | set(self._agents.legs().values())
+        result = plan(channels, believed, legs, owned)
+        now = self._clock.now()
+        for attempt, status in result.seen.items():
+            self._calls.learn(attempt, Event(Kind.SEEN, now, status=status))
+        for attempt in result.gone:
+            self._calls.learn(attempt, Event(Kind.GONE, now, detail="reconcile: its channel is not there"))
+        for agent_id in set(result.lost_legs) - connecting:
+            self._lose_leg(agent_id)
+        self._adopt(channels, bridges, set(result.seen))
+        for channel in result.orphans:
+            log.warning("reconcile.orphan", channel=channel)
+            await self._ari.hang_up(channel)
+        for bridge in bridges:
+            agent = self._agents.get(ids.agent_of(bridge))
+            if ids.agent_of(bridge) is not None and (agent is None or agent.leg is None):
+                await self._ari.end_bridge(bridge)
+
+    async def _take_over(self, pool: asyncpg.Pool) -> None:
+        """Attempts of this node that are live in PostgreSQL and unknown here: a daemon's before us, or a claim whose
+        COMMIT reply was lost. They may have been dialled, so they never are again."""
+        for row in await pool.fetch(_LIVE_ATTEMPTS, self._config.node):
+            campaign = self._campaigns.get(row["campaign_id"])
+            old = (self._clock.now() - row["claimed_at"]).total_seconds()
+            if row["id"] in self._calls or campaign is None or old < self._config.postgres.statement_timeout_seconds:
+                continue
+            call = _from_row(row, campaign, self._clock.monotonic() - old)
+            log.info("reconcile.take_over", attempt=call.attempt, state=call.state.value)
+            self._calls.add(call)
+
+    def _adopt(self, channels: list[Channel], bridges: Mapping[str, list[str]], seen: set[str]) -> None:
+        """Puts calls and agents back into the places where Asterisk has them.
+
+        No new subscription is needed for their events: Asterisk keeps the app's while its websocket is away (tried
+        with 22.10: StasisEnd of a channel from before came over the next websocket)."""
+        where = {channel: bridge for bridge, inside in bridges.items() for channel in inside}
+        for agent in self._agents:
+            if agent.leg is not None and agent.leg in where and agent.state is AgentState.CONNECTING:
+                self._agents.step(agent, Do.LEG_UP)
+        for channel in channels:
+            call = self._calls.get(channel.id)
+            if call is None or channel.id not in seen or not channel.in_app:
+                continue
+            bridge = where.get(channel.id)
+            agent = self._agents.get(ids.agent_of(bridge or ""))
+            if agent is not None and bridge is not None:
+                self._put_together(call, agent, bridge)
+            elif call.agent_id is None and not call.waits:
+                self._conversations.offer(call)
+        self._free_the_stuck(where)
+
+    def _put_together(self, call: Call, agent: Agent, bridge: str) -> None:
+        """They stand in one bridge: whatever we believed, they talk."""
+        if agent.state is AgentState.READY:
+            agent.attempt = call.attempt
+            self._agents.step(agent, Do.RESERVE)
+        call.agent_id, call.waits = agent.id, False
+        self._conversations.joined(call.attempt, bridge, self._clock.now())
+
+    def _free_the_stuck(self, where: Mapping[str, str]) -> None:
+        """I6: an agent who waits for a call that is not there, or not in their bridge."""
+        for agent in self._agents:
+            call = self._calls.get(agent.attempt) if agent.attempt else None
+            if agent.state is AgentState.ON_CALL and call is None:
+                self._agents.step(agent, Do.CALL_ENDED, "the call is not there any more")
+                self._conversations.resume_wrap_up(agent, 0.0)
+            elif agent.state is AgentState.RESERVED and (call is None or where.get(call.attempt) != agent.bridge):
+                if call is not None:
+                    call.agent_id = None
+                self._agents.step(agent, Do.RELEASE, "the call was never joined")
+                self._conversations.serve(agent)
+
+    def _lose_leg(self, agent_id: int) -> None:
+        agent = self._agents.get(agent_id)
+        if agent is not None and agent.leg is not None:
+            self._conversations.leg_down(agent, "the phone's channel is not there any more")
+
+
+def restore(agent: Agent, row: Mapping[str, Any], node: str) -> None:
+    """An agent as PostgreSQL last saw them on this node; reconcile then holds it against Asterisk."""
+    if row["node"] == node and row["channel_id"] is not None:
+        agent.state = AgentState(row["state"])
+        agent.leg = row["channel_id"]
+
+
+def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: float) -> Call:
+    facts = Facts(
+        claimed_at=row["claimed_at"],
+        dialed_at=row["dialed_at"],
+        ringing_at=row["ringing_at"],
+        answered_at=row["answered_at"],
+        entered_at=row["answered_at"],
+        connected_at=row["connected_at"],
+        link_lost=True,
+        sent=row["state"] not in (State.CLAIMED.value, State.UNKNOWN.value),
+        agent_id=row["agent_id"],
+        machine=row["machine"] or "",
+        dial_status=row["dial_status"] or "",
+        cause=row["cause"],
+    )
+    return Call(
+        row["id"], campaign, row["contact_id"], row["e164"], row["attempts"], facts, claimed_monotonic,
+        caller_id=row["caller_id"], agent_id=row["agent_id"], adopted=True,
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""What the engine knows, as rows of the record (sql/migrations/0003_record.sql). Pure: builds dicts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dialerd.core import attempt as core
+from dialerd.core.attempt import Event, State
+from dialerd.core.causes import Outcome
+from dialerd.core.retry import Retry
+from dialerd.engine.agents import Agent
+from dialerd.engine.calls import Call
+
+Row = dict[str, dict[str, Any]]
+
+
+def learned(call: Call, event: Event) -> list[Row]:
+    """An event of a call: the event itself, and the attempt as it stands now."""
+    return [_event(call, event), _attempt(call, None, None)]
+
+
+def ended(call: Call, event: Event, outcome: Outcome, retry: Retry, at: datetime) -> list[Row]:
+    """The end of a call: one transaction with outcome, retry time and the reasons for both."""
+    end = {"outcome": outcome.value, "retry": retry.why, "next_at": _text(retry.next_at)}
+    return [
+        _event(call, event),
+        {"event": _about(call) | {"at": _text(at), "kind": "ended", "detail": end}},
+        _attempt(call, outcome, at),
+        {"contact": {"attempt_id": call.attempt, "next_at": _text(retry.next_at), "counts": retry.counts}},
+    ]
+
+
+def caller_id(call: Call, at: datetime) -> list[Row]:
+    """The caller ID that the dialplan was given for a call."""
+    event = _about(call) | {"at": _text(at), "kind": "caller_id", "detail": {"caller_id": call.caller_id}}
+    return [{"event": event}, _attempt(call, None, None)]
+
+
+def agent_step(agent: Agent, node: str) -> Row:
+    """An agent's new state."""
+    standing = agent.leg is not None
+    return {
+        "agent": {
+            "agent_id": agent.id,
+            "tenant_id": agent.tenant_id,
+            "state": agent.state.value,
+            "reason": agent.reason,
+            "attempt_id": agent.attempt,
+            "at": _text(agent.since),
+            "node": node if standing else None,
+            "channel_id": agent.leg,
+            "bridge_id": agent.bridge if standing else None,
+        }
+    }
+
+
+def note(tenant_id: int, campaign_id: int | None, at: datetime, kind: str, detail: Mapping[str, Any]) -> Row:
+    """A decision that is not about one attempt ("not dialed", and why)."""
+    about = {"tenant_id": tenant_id, "campaign_id": campaign_id, "attempt_id": None}
+    return {"event": about | {"at": _text(at), "kind": kind, "detail": dict(detail)}}
+
+
+def _about(call: Call) -> dict[str, Any]:
+    return {"tenant_id": call.campaign.tenant_id, "campaign_id": call.campaign.id, "attempt_id": call.attempt}
+
+
+def _event(call: Call, event: Event) -> Row:
+    told = {"status": event.status, "cause": event.cause, "agent_id": event.agent_id, "detail": event.detail}
+    detail = {key: value for key, value in told.items() if value not in ("", None)}
+    return {"event": _about(call) | {"at": _text(event.at), "kind": event.kind.value, "detail": detail}}
+
+
+def _attempt(call: Call, outcome: Outcome | None, ended_at: datetime | None) -> Row:
+    facts = call.facts
+    return {
+        "attempt": {
+            "id": call.attempt,
+            "state": (State.ENDED if outcome else core.state(facts)).value,
+            "outcome": outcome.value if outcome else None,
+            "cause": facts.cause,
+            "dial_status": facts.dial_status or None,
+            "detail": facts.detail or None,
+            "machine": facts.machine or None,
+            "agent_id": facts.agent_id,
+            "caller_id": call.caller_id,
+            "dialed_at": _text(facts.dialed_at),
+            "ringing_at": _text(facts.ringing_at),
+            "answered_at": _text(facts.answered_at),
+            "connected_at": _text(facts.connected_at),
+            "ended_at": _text(ended_at),
+        }
+    }
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,64 @@
+"""ARI's events, handed to whom they concern. A malformed event is logged and dropped; it never stops the stream."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from dialerd.core import ids
+from dialerd.core.attempt import Event, Kind
+from dialerd.engine.calls import Calls
+from dialerd.engine.conversations import Conversations
+
+log = structlog.get_logger(__name__)
+
+
+class Stasis:
+    """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`."""
+
+    def __init__(self, calls: Calls, conversations: Conversations) -> None:
+        self._calls = calls
+        self._conversations = conversations
+
+    def handle(self, event: Mapping[str, Any]) -> None:
+        """One event of the websocket. Never raises, never waits."""
+        handler = _HANDLERS.get(str(event.get("type")))
+        if handler is None:
+            return
+        try:
+            handler(self, event, datetime.fromisoformat(event["timestamp"]))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            log.error("ari.bad_event", event_type=str(event.get("type"))[:40], error=repr(error)[:200])
+
+    def _start(self, event: Mapping[str, Any], at: datetime) -> None:
+        channel, args = event["channel"]["id"], event["args"]
+        if args[:1] == ["customer"] and args[1] == channel and ids.is_attempt(channel):
+            self._conversations.customer_arrived(channel, at, args[2] if len(args) > 2 else "")
+        elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
+            self._conversations.leg_answered(int(args[1]), channel)
+        else:
+            log.warning("ari.stranger", channel=channel[:80], args=[str(a)[:40] for a in args[:4]])
+
+    def _end(self, event: Mapping[str, Any], at: datetime) -> None:
+        channel = event["channel"]["id"]
+        self._calls.learn(channel, Event(Kind.LEFT, at))
+        self._conversations.leg_gone(channel)
+
+    def _destroyed(self, event: Mapping[str, Any], at: datetime) -> None:
+        channel = event["channel"]["id"]
+        self._calls.learn(channel, Event(Kind.HUNG_UP, at, cause=int(event["cause"])))
+        self._conversations.leg_gone(channel)
+
+    def _entered(self, event: Mapping[str, Any], at: datetime) -> None:
+        channel = event["channel"]["id"]
+        if ids.is_attempt(channel):
+            self._conversations.joined(channel, event["bridge"]["id"], at)
+
+
+_HANDLERS = {
+    "StasisStart": Stasis._start,
+    "StasisEnd": Stasis._end,
+    "ChannelDestroyed": Stasis._destroyed,
+    "ChannelEnteredBridge": Stasis._entered,
+}

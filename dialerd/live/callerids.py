@@ -1,0 +1,251 @@
+"""The caller-ID pool: one atomic Redis script gives each call a number that no other call has.
+
+Guarantees: a reserved number is never given twice, no limit is passed, the least recently used goes first, a call
+that asks twice gets the same answer. Redis may be flushed or restarted at any moment: the next selection notices,
+brings counts, last uses and reservations back from PostgreSQL and from this process' own memory, and only then
+answers. While that is impossible nothing of the pool is given: the campaign's fallback, or none.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from dialerd.core.callerid import CallerId, Rule, Selection, Status, Usage, levels
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 100  # numbers per script call of a rebuild: some milliseconds of Redis' time
+_PAUSE_SECONDS = 1.0  # after a failure: calls must not queue up behind a Redis that does not answer
+_NOT_RESERVED = ("", 0)
+_T = TypeVar("_T")
+
+
+def _script(name: str) -> str:
+    folder = files(__package__)
+    return (folder / "common.lua").read_text() + (folder / name).read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """This process' memory of a number's use: what a flush may take before PostgreSQL has it."""
+
+    last_used: datetime
+    used_this_hour: int
+    used_today: int
+    holder: str | None
+
+    def then(self, now: datetime, holder: str) -> "_Taken":
+        hour = self.used_this_hour if _hour(self.last_used) == _hour(now) else 0
+        day = self.used_today if _day(self.last_used) == _day(now) else 0
+        return _Taken(now, hour + 1, day + 1, holder)
+
+
+class CallerIds:
+    """Selection from the pool. `usage` fetches from PostgreSQL what the attempts say of this hour and day."""
+
+    def __init__(
+        self, client: Redis, reservation_seconds: int, usage: Callable[[], Awaitable[Iterable[Usage]]]
+    ) -> None:
+        self._client = client
+        self._ttl = reservation_seconds
+        self._usage = usage
+        self._rows: Sequence[CallerId] = ()
+        self._pools: dict[tuple[int, int | None], int] = {}  # how many inactive numbers each pool holds
+        self._epoch: str | None = None  # what Redis must still hold for our view of it to be true
+        self._loaded = 0  # counts load(); `_written` is the last that Redis has
+        self._written = 0
+        self._taken: dict[int, _Taken] = {}
+        self._held: dict[str, int] = {}  # holder -> number, for the release
+        self._writing = asyncio.Lock()
+        self._out_until = 0.0  # loop time; 0: not out
+        self._reserve = client.register_script(_script("reserve.lua"))
+        self._release = client.register_script(_script("release.lua"))
+        self._restore = client.register_script(_script("restore.lua"))
+        self._finish = client.register_script(_script("finish.lua"))
+
+    def load(self, rows: Iterable[CallerId]) -> None:
+        """Replaces the pool; Redis learns of it before the next selection. Every process must be given every row."""
+        self._rows = tuple(rows)
+        pools: dict[tuple[int, int | None], int] = {}
+        for row in self._rows:
+            key = (row.tenant_id, row.campaign_id)
+            pools[key] = pools.get(key, 0) + (not row.active)
+        self._pools = pools
+        known = {row.id for row in self._rows}
+        self._taken = {cid: taken for cid, taken in self._taken.items() if cid in known}
+        self._loaded += 1
+
+    async def select(
+        self, tenant_id: int, campaign_id: int, to_e164: str, holder: str, fallback: str | None, now: datetime
+    ) -> Selection:
+        """A number for the call `holder`, reserved until `release(holder)` or the reservation's end.
+
+        Never raises for what is wrong outside: with Redis or PostgreSQL away the reasons say `unavailable`.
+        """
+        campaign = campaign_id if (tenant_id, campaign_id) in self._pools else None
+        if (tenant_id, campaign) not in self._pools:
+            return Selection.without_pool(fallback, {Rule.NO_MATCH: 1})
+        pool = f"{tenant_id}:{campaign or '-'}"
+        try:
+            answer = await self._ask(pool, levels(to_e164), holder, now)
+        except Exception as error:  # of Redis or of the usage query: whatever it is, the call must go on
+            self._failed(error)
+            return Selection.without_pool(fallback, {"unavailable": 1})
+        self._works()
+        if answer[0] == "OK":
+            cid = int(answer[1])
+            self._remember(cid, holder, now)
+            return Selection(Status.OK, str(answer[2]), cid)
+        counts = dict(zip((Rule.RESERVED, Rule.DAILY_LIMIT, Rule.HOURLY_LIMIT), map(int, answer[1:]), strict=True))
+        counts[Rule.INACTIVE] = self._pools[tenant_id, campaign]
+        return Selection.without_pool(fallback, {str(rule): count for rule, count in counts.items() if count})
+
+    async def release(self, holder: str, now: datetime) -> bool:
+        """Ends the reservation of a call that ended; its use stays counted. True when it had one.
+
+        Never raises: with Redis away the reservation ends by itself.
+        """
+        cid = self._held.pop(holder, None)
+        if cid is not None and (taken := self._taken.get(cid)) and taken.holder == holder:
+            self._taken[cid] = _Taken(taken.last_used, taken.used_this_hour, taken.used_today, None)
+        try:
+            self._refuse_while_out()
+            released = await self._release(args=[holder, _micros(now), self._ttl])
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(error)
+            return False
+        return bool(released)
+
+    async def rebuild(self, usages: Iterable[Usage], now: datetime) -> None:
+        """Brings pool and uses into Redis. Merging: the higher count and the later use win, on either side."""
+        await self._write({usage.cid_id: usage for usage in usages}, now)
+
+    async def _ask(self, pool: str, destination: Sequence[str], holder: str, now: datetime) -> list[str | int]:
+        self._refuse_while_out()
+        for _ in range(3):
+            await self._prepare(now)
+            epoch = self._epoch
+            answer: list[str | int] = await self._reserve(
+                args=[epoch or "", holder, _micros(now), self._ttl, pool, *destination]
+            )
+            if answer[0] != "REBUILD":
+                return answer
+            if self._epoch == epoch:  # else another call has rebuilt meanwhile
+                self._epoch = None
+        raise ConnectionError("Redis lost what was just rebuilt, three times")
+
+    async def _prepare(self, now: datetime) -> None:
+        if self._epoch is not None and self._written == self._loaded:
+            return
+        async with self._writing:
+            self._refuse_while_out()
+            if self._epoch is None or self._written != self._loaded:
+                await self.rebuild(await self._usage(), now)
+
+    async def _write(self, usages: dict[int, Usage], now: datetime) -> None:
+        """What differs in definition, and these uses, in batches. No epoch when something was lost meanwhile."""
+        loaded, rows, token = self._loaded, self._rows, secrets.token_hex(8)
+        await self._client.set(f"callerid:building:{token}", "1", ex=600)
+        known = await self._client.hgetall("callerid:def")
+        # Merged as late as possible: answers given before a flush have all been noted by now.
+        for cid, taken in self._taken.items():
+            usages[cid] = _stricter(usages.get(cid, Usage(cid)), taken, now)
+        active = {row.id: row for row in rows if row.active}
+        gone = [str(cid) for cid in known if int(cid) not in active]
+        for ids in _batches(gone):
+            await self._restore(
+                args=[_micros(now), self._ttl, *(word for cid in ids for word in (cid, "", 0, 0, 0, "", 0))]
+            )
+        for batch in _batches(list(active.values())):
+            words: list[str | int] = []
+            for row in batch:
+                definition = _definition(row)
+                if row.id in usages or known.get(str(row.id)) != definition:
+                    words += [row.id, definition, *self._state(usages.get(row.id, Usage(row.id)), now)]
+            if words:
+                await self._restore(args=[_micros(now), self._ttl, *words])
+            await asyncio.sleep(0)  # ten thousand definitions take half a second: let calls through between
+        epoch = await self._finish(args=[token])
+        self._epoch, self._written = epoch or None, loaded
+        log.info("caller-ID pool written to Redis", numbers=len(active), removed=len(gone), restored=len(usages))
+
+    def _state(self, usage: Usage, now: datetime) -> tuple[int, int, int, str, int]:
+        """Uses, last use and reservation as restore.lua takes them; without a last use, reserved from now."""
+        holder, rest = _NOT_RESERVED
+        if usage.holder is not None:
+            rest = self._ttl - int((now - (usage.last_used or now)).total_seconds())
+            holder = usage.holder
+        return (
+            usage.used_this_hour,
+            usage.used_today,
+            _micros(usage.last_used) if usage.last_used else 0,
+            holder,
+            min(max(rest, 0), self._ttl),
+        )
+
+    def _refuse_while_out(self) -> None:
+        if asyncio.get_running_loop().time() < self._out_until:
+            raise ConnectionError("Redis or PostgreSQL just failed; asked again in a second")
+
+    def _failed(self, error: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._out_until == 0.0:
+            log.error("caller IDs unavailable, fallback only", error=f"{type(error).__name__}: {error}"[:200])
+        if now >= self._out_until:
+            self._out_until = now + _PAUSE_SECONDS
+
+    def _works(self) -> None:
+        if self._out_until:
+            log.info("caller IDs available again")
+            self._out_until = 0.0
+
+    def _remember(self, cid: int, holder: str, now: datetime) -> None:
+        before = self._taken.get(cid)
+        if before is not None and before.holder is not None:
+            if before.holder == holder:
+                return  # the same answer again
+            self._held.pop(before.holder, None)
+        self._taken[cid] = (before or _Taken(now, 0, 0, None)).then(now, holder)
+        self._held[holder] = cid
+
+
+def _definition(row: CallerId) -> str:
+    pool = f"{row.tenant_id}:{row.campaign_id or '-'}"
+    return " ".join((row.e164, pool, str(row.hourly_limit), str(row.daily_limit), *levels(row.e164)))
+
+
+def _stricter(usage: Usage, taken: _Taken, now: datetime) -> Usage:
+    same_hour = _hour(taken.last_used) == _hour(now)
+    same_day = _day(taken.last_used) == _day(now)
+    last_used = max(usage.last_used, taken.last_used) if usage.last_used else taken.last_used
+    return Usage(
+        usage.cid_id,
+        max(usage.used_this_hour, taken.used_this_hour if same_hour else 0),
+        max(usage.used_today, taken.used_today if same_day else 0),
+        last_used,
+        usage.holder or taken.holder,
+    )
+
+
+def _batches(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
+    return (items[i : i + _BATCH] for i in range(0, len(items), _BATCH))
+
+
+def _micros(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
+
+
+def _hour(at: datetime) -> int:
+    return int(at.timestamp()) // 3600
+
+
+def _day(at: datetime) -> int:
+    return int(at.timestamp()) // 86400

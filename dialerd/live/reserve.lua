@@ -1,0 +1,77 @@
+-- ARGV: epoch, holder, now (µs), reservation (s), pool, then the destination's levels, nearest first.
+-- Answers {'REBUILD'} | {'OK', id, e164} | {'NONE', reserved, daily_limit, hourly_limit}.
+local epoch, holder, now, ttl, pool = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local max_ttl = ttl * 1000000
+local BATCH = 100
+
+if current_epoch() ~= epoch then return {'REBUILD'} end
+
+-- A call that asks again gets the same answer: Asterisk, or our own client, may repeat a request.
+local held = redis.call('GET', 'callerid:holder:' .. holder)
+if held and redis.call('GET', 'reservation:' .. held) == holder then
+    local def = definition(held)
+    if def and def.pool == pool then return {'OK', held, def.e164} end
+    release(holder, now, max_ttl)
+end
+
+-- Looks again at what is due, and at what is due later than is possible: then the clock was set back.
+local function wake()
+    local woken = 0
+    for _, rule in ipairs(RULES) do
+        local key = 'callerid:parked:' .. pool .. ':' .. rule
+        local horizon = now + (rule == 'reserved' and max_ttl or rule == 'hourly_limit' and HOUR or DAY)
+        for _, range in ipairs({{'-inf', now}, {'(' .. string.format('%.0f', horizon), '+inf'}}) do
+            local due = redis.call('ZRANGEBYSCORE', key, range[1], range[2], 'LIMIT', 0, BATCH)
+            for _, id in ipairs(due) do
+                redis.call('ZREM', key, id)
+                settle(id, now, max_ttl)
+            end
+            woken = woken + #due
+        end
+    end
+    return woken
+end
+
+local function free(id)
+    local def = definition(id)
+    return def and redis.call('EXISTS', 'reservation:' .. id) == 0
+        and used(day_key(id, now)) < def.daily and used(hour_key(id, now)) < def.hourly
+end
+
+local function longest_unused()
+    for i = 6, #ARGV do
+        local key = 'callerid:free:' .. pool .. ':' .. ARGV[i]
+        while true do
+            local id = redis.call('ZRANGE', key, 0, 0)[1]
+            if not id then break end
+            if free(id) then return id end
+            redis.call('ZREM', key, id)
+            settle(id, now, max_ttl)
+        end
+    end
+end
+
+local function count(key, seconds)
+    redis.call('INCR', key)
+    redis.call('EXPIRE', key, seconds)
+end
+
+wake()
+local id = longest_unused()
+while not id and wake() > 0 do id = longest_unused() end
+if not id then
+    local counts = {'NONE'}
+    for i, rule in ipairs(RULES) do counts[i + 1] = redis.call('ZCARD', 'callerid:parked:' .. pool .. ':' .. rule) end
+    return counts
+end
+
+redis.call('SET', 'reservation:' .. id, holder, 'EX', ttl)
+redis.call('SET', 'callerid:holder:' .. holder, id, 'EX', ttl)
+count(hour_key(id, now), 2 * 3600)
+count(day_key(id, now), 2 * 86400)
+-- Strictly later than every other use, so that equal or jumping clocks cannot spoil the order.
+local last = math.max(now, tonumber(redis.call('HGET', 'callerid:last_used', 'clock') or 0) + 1)
+local stamp = string.format('%.0f', last)
+redis.call('HSET', 'callerid:last_used', id, stamp, 'clock', stamp)
+settle(id, now, max_ttl)
+return {'OK', id, definition(id).e164}

@@ -1,0 +1,372 @@
+"""The HTTP surface: health, status, the live stream, the agents' doors, the status page.
+
+`/health`, the login and the static files are open; everything else wants the bearer token or a session.
+A request that changes something and comes with the cookie must come from our own pages (`_own_page`).
+"""
+
+import asyncio
+import hmac
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from dialerd.clock import Clock
+from dialerd.core.status import AgentRefused, AgentUnknown, Link, to_json
+from dialerd.web.auth import COOKIE, Door, Session
+from dialerd.web.errors import SAFE_HEADERS, Problem, unauthenticated
+from dialerd.web.events import EventStream, Figures, Streams
+from dialerd.web.limits import Limits
+from dialerd.web.pages import Pages
+from dialerd.web.port import Engine
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Every limit of the surface; the defaults are for real use, tests make them small."""
+
+    body_bytes: int = 64 * 1024
+    body_seconds: float = 10.0
+    streams: int = 32
+    figures_seconds: float = 0.5  # figures are pushed at most this often
+    heartbeat_seconds: float = 15.0
+    stall_seconds: float = 10.0  # a reader that takes nothing for this long is dropped
+    engine_seconds: float = 10.0  # for an agent verb
+    session_seconds: float = 12 * 3600.0
+    link_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Whoever is signed in: with a session and its cookie, or with the token (both None)."""
+
+    session_id: str | None = None
+    session: Session | None = None
+
+
+def create_app(
+    engine: Engine, token: str, clock: Clock | None = None, bounds: Bounds | None = None
+) -> Starlette:
+    """The ASGI app; `server.serve` runs it. `token` is [web] token, at least 16 characters."""
+    bounds = bounds or Bounds()
+    surface = Surface(engine, token, clock or Clock(), bounds)
+    app = Starlette(
+        routes=[
+            Route("/", surface.page),
+            Route("/health", surface.health),
+            Route("/status", surface.status),
+            Route("/events", surface.events),
+            Route("/agents", surface.agents),
+            Route("/agents/{name}/{verb}", surface.agent_verb, methods=["POST"]),
+            Route("/login", surface.login_page, methods=["GET"]),
+            Route("/login", surface.login, methods=["POST"]),
+            Route("/login-links", surface.login_links, methods=["POST"]),
+            Route("/logout", surface.logout, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        ],
+        middleware=[Middleware(Limits, body_bytes=bounds.body_bytes, body_seconds=bounds.body_seconds)],
+        exception_handlers={
+            Problem: surface.refused,
+            HTTPException: surface.not_ours,
+            Exception: _broken,
+        },
+    )
+    app.router.redirect_slashes = False  # it builds its Location from the Host header
+    app.state.streams = surface.streams
+    return app
+
+
+class Surface:
+    """The handlers and what they share."""
+
+    def __init__(self, engine: Engine, token: str, clock: Clock, bounds: Bounds) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._bounds = bounds
+        self._door = Door(token, clock, bounds.session_seconds, bounds.link_seconds)
+        self._pages = Pages()
+        self._figures = Figures(engine, clock, bounds.figures_seconds)
+        self.streams = Streams(bounds.streams, bounds.heartbeat_seconds, bounds.stall_seconds)
+
+    # -- what is to be seen
+
+    async def health(self, _: Request) -> Response:
+        """200 or 503, for load balancers and `dialer-admin`; no details, because it is open to everybody."""
+        health = self._engine.health()
+        body: dict[str, Any] = {"status": "healthy" if health.ok else "degraded"}
+        body.update({link.name: _health_word(link) for link in health.links})
+        body.update(
+            dialing="ok" if health.dialing else "stopped",
+            reason=health.reason,
+            schema_version=health.schema_version,
+            loop_lag_ms=to_json(health.loop_lag_ms),
+            timestamp=to_json(self._clock.now()),
+        )
+        return JSONResponse(body, status_code=200 if health.ok else 503)
+
+    async def status(self, request: Request) -> Response:
+        """Everything, as JSON."""
+        self._visitor(request)
+        return JSONResponse(self._figures.fresh().status)
+
+    async def agents(self, request: Request) -> Response:
+        """The agents' part of the status."""
+        self._visitor(request)
+        return JSONResponse({"agents": self._figures.fresh().status["agents"]})
+
+    async def events(self, request: Request) -> ASGIApp:
+        """The live stream; it ends when its session does."""
+        visitor = self._visitor(request)
+        id_ = visitor.session_id
+
+        def allowed() -> bool:
+            return id_ is None or self._door.session(id_) is not None
+
+        return EventStream(self._engine, self._figures, self.streams, self._clock, allowed)
+
+    async def page(self, request: Request) -> Response:
+        """The status page; with ?part=board only what changes."""
+        visitor = self._visitor(request)
+        csrf = visitor.session.csrf if visitor.session else ""
+        part = request.query_params.get("part") == "board"
+        return self._pages.status(self._figures.fresh(), csrf, part=part)
+
+    # -- what changes something
+
+    async def agent_verb(self, request: Request) -> Response:
+        """POST /agents/{name}/{verb}: JSON for programs, back to the page for a form."""
+        fields = await _fields(request)
+        self._visitor(request, fields)
+        name, verb = request.path_params["name"], request.path_params["verb"]
+        engine = self._engine
+        calls: dict[str, Callable[[], Awaitable[None]]] = {
+            "connect": lambda: engine.agent_connect(name),
+            "disconnect": lambda: engine.agent_disconnect(name),
+            "pause": lambda: engine.agent_pause(name, _pause_reason(fields)),
+            "ready": lambda: engine.agent_ready(name),
+            "hangup": lambda: engine.agent_hangup(name),
+        }
+        if verb not in calls:
+            raise Problem(404, "no_such_verb", f"An agent has no {verb!r}.", f"One of: {', '.join(calls)}.")
+        try:
+            if not _NAME.match(name):
+                raise AgentUnknown(name)
+            async with asyncio.timeout(self._bounds.engine_seconds):
+                await calls[verb]()
+        except AgentUnknown:
+            raise Problem(
+                404,
+                "agent_unknown",
+                f"There is no agent {name!r}.",
+                "GET /agents lists them; dialer-admin agent add.",
+            ) from None
+        except AgentRefused as refused:
+            raise Problem(409, refused.reason, str(refused), "The agent's state is in GET /agents.") from None
+        except TimeoutError:
+            raise Problem(
+                504,
+                "timeout",
+                "The engine did not answer in time.",
+                "Look at /health; the agent's state tells.",
+            ) from None
+        if _wants_page(request):
+            return RedirectResponse("/", status_code=303)
+        return JSONResponse({"agent": name, "verb": verb, "ok": True})
+
+    async def login_page(self, request: Request) -> Response:
+        """The form, or the way in through a one-time link (a HEAD request does not use it up)."""
+        code = request.query_params.get("once")
+        if code is None or request.method == "HEAD":
+            return self._pages.login()
+        if not self._door.use_link(code):
+            return self._pages.login(
+                Problem(401, "link_used", "This link was used before or is too old.", "Ask for a new one.")
+            )
+        return self._let_in(request)
+
+    async def login(self, request: Request) -> Response:
+        """The token, typed into the form (or sent as JSON)."""
+        fields = await _fields(request)
+        address = _address(request)
+        try:
+            _own_page(request, None, fields)
+            if self._door.attempts.blocked(address):
+                raise _too_many()
+            if not self._door.knows(str(fields.get("token", "")).strip()):
+                self._door.attempts.failed(address)
+                raise Problem(
+                    401, "wrong_token", "That is not the token.", "It is in dialerd.toml under [web]."
+                )
+        except Problem as problem:
+            if not _wants_page(request):
+                raise
+            return self._pages.login(problem)
+        return self._let_in(request)
+
+    async def login_links(self, request: Request) -> Response:
+        """A link that signs in once; only for the bearer of the token: sessions do not breed sessions."""
+        visitor = self._visitor(request, await _fields(request))
+        if visitor.session is not None:
+            raise Problem(
+                403, "token_needed", "Links are made with the token.", "Send the Authorization header."
+            )
+        path = f"/login?once={self._door.new_link()}"
+        return JSONResponse({"path": path, "expires_seconds": self._bounds.link_seconds}, status_code=201)
+
+    async def logout(self, request: Request) -> Response:
+        """End the session."""
+        visitor = self._visitor(request, await _fields(request))
+        if visitor.session_id is not None:
+            self._door.close_session(visitor.session_id)
+        response = RedirectResponse("/login", status_code=303)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
+    # -- who asks, and refusals
+
+    def _visitor(self, request: Request, fields: Mapping[str, Any] | None = None) -> Visitor:
+        """Who this is, or 401. Handlers that change something give `fields`: a cookie alone is not enough."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme:
+            if scheme.lower() == "bearer" and self._door.knows(token.strip()):
+                return Visitor()
+            address = _address(request)
+            self._door.attempts.failed(address)
+            # Counted after the comparison: one stale script must not lock out everybody behind its address.
+            raise _too_many() if self._door.attempts.blocked(address) else unauthenticated()
+        id_ = request.cookies.get(COOKIE, "")
+        session = self._door.session(id_) if id_ else None
+        if session is None:
+            raise unauthenticated()
+        if fields is not None:
+            _own_page(request, session, fields)
+        return Visitor(id_, session)
+
+    def _let_in(self, request: Request) -> Response:
+        old = request.cookies.get(COOKIE)
+        if old:
+            self._door.close_session(old)  # never go on with an id that was there before
+        response: Response
+        response = self._pages.signed_in() if _wants_page(request) else JSONResponse({"ok": True})
+        response.set_cookie(
+            COOKIE,
+            self._door.open_session(),
+            max_age=int(self._bounds.session_seconds),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return response
+
+    async def refused(self, request: Request, problem: Exception) -> Response:
+        """A Problem as JSON; as a page for a browser, whose way in is the login form."""
+        assert isinstance(problem, Problem)  # noqa: S101 — for mypy; Starlette looks handlers up by class
+        if not _wants_page(request):
+            return problem.as_json()
+        if problem.status == 401 and request.method == "GET" and request.url.path == "/":
+            return RedirectResponse("/login", status_code=303)
+        return self._pages.error(problem)
+
+    async def not_ours(self, request: Request, error: Exception) -> Response:
+        """Starlette's own 404 and 405 in our form."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = dict(getattr(error, "headers", None) or {})
+        if status == 405:
+            problem = Problem(405, "method_not_allowed", "Not with this method.", "", headers)
+        elif status == 404:
+            problem = Problem(
+                404, "not_found", "There is nothing at this address.", "The start page is /.", headers
+            )
+        else:
+            problem = Problem(status, "refused", "The request was refused.", "", headers)
+        return await self.refused(request, problem)
+
+
+async def _broken(_: Request, __: Exception) -> Response:
+    """500: the traceback goes to the log (the server writes it), never to the visitor."""
+    return Problem(
+        500, "internal_error", "Something went wrong in dialerd.", "The log says what.", SAFE_HEADERS
+    ).as_json()
+
+
+def _own_page(request: Request, session: Session | None, fields: Mapping[str, Any]) -> None:
+    """Refuse what another site's page made the browser send (cross-site request forgery).
+
+    Sec-Fetch-Site, where the browser sends it, must say same-origin; else Origin must name the very host
+    that was asked. Clients that send neither are text browsers and programs: with a session they must send
+    its form token. The cookie is SameSite=Strict besides.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        own = site == "same-origin"
+    elif origin is not None:
+        own = origin != "null" and urlsplit(origin).netloc == request.headers.get("host", "")
+    elif session is not None:
+        own = hmac.compare_digest(str(fields.get("csrf", "")).encode(), session.csrf.encode())
+    else:
+        own = True
+    if not own:
+        raise Problem(
+            403,
+            "cross_site",
+            "This did not come from dialerd's own page.",
+            "Open the status page and try there.",
+        )
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    """The body as a flat mapping, from JSON or a form; 400 when it is neither, 415 for another type."""
+    body = await request.body()
+    if not body:
+        return {}
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/json":
+            fields = json.loads(body)
+            if not isinstance(fields, dict):
+                raise ValueError
+            return fields
+        if kind == "application/x-www-form-urlencoded":
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
+    except (ValueError, RecursionError):
+        raise Problem(400, "bad_body", "The body is not a JSON object or a small form.") from None
+    raise Problem(415, "content_type", f"The body is {kind[:80]!r}.", "Send application/json or a form.")
+
+
+def _pause_reason(fields: Mapping[str, Any]) -> str:
+    reason = fields.get("reason", "")
+    if not isinstance(reason, str) or len(reason) > 80 or not reason.isprintable():
+        raise Problem(400, "bad_reason", "A pause reason is one line of at most 80 printable characters.")
+    return reason.strip()
+
+
+def _too_many() -> Problem:
+    return Problem(
+        429, "too_many_attempts", "Too many wrong attempts from this address.", "Wait.", {"retry-after": "60"}
+    )
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _health_word(link: Link) -> str:
+    return "ok" if link.state == "up" else link.state

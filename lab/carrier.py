@@ -1,0 +1,207 @@
+"""The carrier: subscribers that behave by their number, and the SIP phones of the robot agents.
+
+A subscriber's number is +358 40 1BB NNNN: valid Finnish mobiles, BB says how it behaves (`Behaviour`), NNNN is free.
+Whatever is drawn by lot (which one of the mix, how long it rings and talks) depends on the seed and the number only.
+Every INVITE leaves one line in a file before anything else happens to it: the second witness.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from hashlib import md5
+from pathlib import Path
+
+from lab import modules
+from lab.asterisk import Asterisk, until
+from lab.dialplan import carrier_dialplan
+from lab.pbx import INDICATIONS
+from lab.ports import Ports
+from lab.tree import Program
+
+DRAWS = 10000  # a lot is one of so many
+
+
+class Behaviour(IntEnum):
+    """What a subscriber does; the two digits BB of its number."""
+
+    MIX = 0  # one of the others, by lot
+    PERSON = 10  # answers, says hello, talks for a while, hangs up
+    MACHINE = 11  # a long greeting, a beep, ten seconds of silence
+    BUSY = 12  # 486
+    NO_ANSWER = 13  # rings for as long as the caller likes
+    REJECTED = 14  # 603
+    UNALLOCATED = 15  # 404
+    SLOW = 16  # a person who lets it ring for 15 to 20 s
+    HANGS_UP = 17  # answers and hangs up at once
+    PRESSES_1 = 18  # a person who presses 1 two seconds after hello
+    PRESSES_2 = 19
+
+
+def number(behaviour: Behaviour, index: int) -> str:
+    """The E.164 number of a subscriber; `index` is 0 to 9999."""
+    if not 0 <= index < 10000:
+        raise ValueError(f"index {index} is not between 0 and 9999")
+    return f"+358401{behaviour:02d}{index:04d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribers:
+    """How the carrier's subscribers are: all times in seconds, spread evenly from half to one and a half times the mean.
+
+    `mix` gives shares (any positive numbers) to behaviours.
+    """
+
+    seed: int = 1
+    mix: Mapping[Behaviour, float] = field(
+        default_factory=lambda: {
+            Behaviour.PERSON: 45,
+            Behaviour.MACHINE: 15,
+            Behaviour.NO_ANSWER: 18,
+            Behaviour.BUSY: 10,
+            Behaviour.REJECTED: 4,
+            Behaviour.UNALLOCATED: 3,
+            Behaviour.SLOW: 3,
+            Behaviour.HANGS_UP: 2,
+        }
+    )
+    ring_seconds: float = 3.0
+    talk_seconds: float = 20.0
+    greeting: str = "hello"  # a sound file of about a second
+
+    def behaviour(self, e164: str) -> Behaviour:
+        """How the subscriber of a number behaves: what the carrier's dialplan does with it."""
+        behaviour = Behaviour(int(e164[7:9]))
+        if behaviour is not Behaviour.MIX:
+            return behaviour
+        lot = draw(self.seed, "mix", e164)
+        return next(b for limit, b in self.thresholds() if lot < limit)
+
+    def thresholds(self) -> list[tuple[int, Behaviour]]:
+        """The mix as rising limits: a lot below the first limit is the first behaviour, and so on."""
+        total = sum(self.mix.values())
+        limits, so_far = [], 0.0
+        for behaviour, share in self.mix.items():
+            if share < 0 or behaviour is Behaviour.MIX:
+                raise ValueError(f"the mix cannot hold {behaviour!r} with share {share}")
+            so_far += share
+            limits.append((round(DRAWS * so_far / total), behaviour))
+        return limits
+
+
+def draw(seed: int, purpose: str, e164: str) -> int:
+    """A lot below `DRAWS`: the first four decimal digits in a hash. The dialplan counts the same way."""
+    digest = md5(f"{seed}-{purpose}-{e164}".encode(), usedforsecurity=False).hexdigest()
+    return int("".join(c for c in digest if c.isdigit())[:4])
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """One INVITE that reached the carrier. `at` is in seconds since the epoch, `attempt` the X-Dialer-Attempt header."""
+
+    at: float
+    number: str
+    caller_id: str
+    attempt: str
+
+
+class Carrier(Asterisk):
+    """Asterisk with subscribers behind it, and one registered phone per agent."""
+
+    def __init__(
+        self,
+        folder: Path,
+        run: Path,
+        program: Program,
+        ports: Ports,
+        agents: list[str],
+        password: str,
+        subscribers: Subscribers,
+    ) -> None:
+        super().__init__("carrier", folder, run, program)
+        self._invites = self.log / "invites.tsv"
+        self._invites.touch()
+        self._agents = agents
+        self.write_base(modules.CARRIER, {"transmit_silence": "yes", "maxfiles": "16000", "nocolor": "yes"})
+        first, last = ports.carrier_rtp
+        self.write("rtp.conf", f"[general]\nrtpstart = {first}\nrtpend = {last}\n")
+        phones = "".join(PHONE.format(name=n, pbx=ports.pbx_sip, password=password) for n in agents)
+        self.write("pjsip.conf", PJSIP.format(port=ports.carrier_sip) + phones)
+        self.write("extensions.conf", carrier_dialplan(subscribers, self._invites))
+        self.write("indications.conf", INDICATIONS)
+        self.write("manager.conf", "[general]\nenabled = no\n")
+        self.write("cdr.conf", "[general]\nenable = no\n")
+
+    def invites(self) -> list[Invite]:
+        """Every INVITE so far, oldest first."""
+        rows = [line.split("\t") for line in self._invites.read_text().splitlines()]
+        return [Invite(int(row[0]) / 1000, *row[1:4]) for row in rows]
+
+    def phones_registered(self) -> int:
+        """How many phones the PBX has accepted."""
+        return self.cli("pjsip show registrations").count(" Registered ")
+
+    def wait_registered(self, seconds: float) -> None:
+        """Until every phone is registered. Raises TimeoutError."""
+        if not until(lambda: self.phones_registered() == len(self._agents), seconds):
+            raise TimeoutError(f"phones did not register:\n{self.cli('pjsip show registrations')}")
+
+    def dial(self, agent: str, e164: str) -> None:
+        """An agent dials a number by hand: their phone calls it at the PBX."""
+        self.cli(f"channel originate PJSIP/{e164}@{agent} extension talk@phone")
+
+    def hang_up(self, agent: str) -> None:
+        """The agent's phone hangs up whatever it has."""
+        for channel in self.channels():
+            if channel.name.startswith(f"PJSIP/{agent}-") or channel.exten == agent:
+                self.cli(f"channel request hangup {channel.name}")
+
+
+PJSIP = """\
+[transport]
+type = transport
+protocol = udp
+bind = 127.0.0.1:{port}
+
+[pbx]
+type = endpoint
+context = carrier
+disallow = all
+allow = alaw,ulaw
+direct_media = no
+[pbx]
+type = identify
+endpoint = pbx
+match = 127.0.0.1
+"""
+
+PHONE = """
+[{name}]
+type = registration
+transport = transport
+outbound_auth = {name}
+server_uri = sip:127.0.0.1:{pbx}
+client_uri = sip:{name}@127.0.0.1:{pbx}
+contact_user = {name}
+expiration = 3600
+retry_interval = 1
+forbidden_retry_interval = 2
+max_retries = 100000
+max_random_initial_delay = 1
+[{name}]
+type = endpoint
+context = phone
+disallow = all
+allow = alaw,ulaw
+direct_media = no
+from_user = {name}
+outbound_auth = {name}
+aors = {name}
+[{name}]
+type = aor
+contact = sip:127.0.0.1:{pbx}
+[{name}]
+type = auth
+auth_type = userpass
+username = {name}
+password = {password}
+"""

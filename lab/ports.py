@@ -1,0 +1,130 @@
+"""Blocks of ports, so that several labs run on one machine and none has a fixed address.
+
+A slot is a block of 3000 ports, held by a lock on a file for as long as the process that took it lives, and checked
+to be free before it is handed out.
+"""
+
+import fcntl
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+FIRST = 10000
+SIZE = 3000
+SLOTS = 18  # the last ends at 63999; from slot 8 on they lie in Linux's ephemeral range and are tried last
+_RTP = 100  # the first of them
+
+
+class NoFreePorts(RuntimeError):
+    """Every block is held by another lab or has ports in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of one lab. An RTP range is inclusive and holds 600 calls and their agents (two ports each)."""
+
+    base: int
+
+    @property
+    def pbx_sip(self) -> int:
+        """SIP of the PBX (UDP)."""
+        return self.base
+
+    @property
+    def carrier_sip(self) -> int:
+        """SIP of the carrier (UDP)."""
+        return self.base + 1
+
+    @property
+    def ami(self) -> int:
+        """The PBX's manager interface."""
+        return self.base + 2
+
+    @property
+    def ari(self) -> int:
+        """The PBX's HTTP server."""
+        return self.base + 3
+
+    @property
+    def fastagi(self) -> int:
+        """For dialerd's FastAGI server."""
+        return self.base + 4
+
+    @property
+    def web(self) -> int:
+        """For dialerd's web server."""
+        return self.base + 5
+
+    @property
+    def postgres(self) -> int:
+        """For a private PostgreSQL."""
+        return self.base + 6
+
+    @property
+    def redis(self) -> int:
+        """For a private Redis."""
+        return self.base + 7
+
+    @property
+    def pbx_rtp(self) -> tuple[int, int]:
+        """The PBX's media ports."""
+        return self.base + _RTP, self.base + 1549
+
+    @property
+    def carrier_rtp(self) -> tuple[int, int]:
+        """The carrier's media ports."""
+        return self.base + 1550, self.base + SIZE - 1
+
+
+class Slot:
+    """One block, and a short folder of its own for unix sockets (their paths may have 107 bytes only)."""
+
+    def __init__(self, number: int, folder: Path, lock: IO[str]) -> None:
+        self.number = number
+        self.folder = folder
+        self.ports = Ports(FIRST + number * SIZE)
+        self._lock = lock
+
+    def release(self) -> None:
+        """Give the block back. Twice is once."""
+        self._lock.close()
+
+
+def take() -> Slot:
+    """The first block that nobody holds and whose ports are free. Raises `NoFreePorts`."""
+    top = Path(tempfile.gettempdir()) / f"dialerd-lab-{os.getuid()}"
+    top.mkdir(mode=0o700, exist_ok=True)
+    for number in range(SLOTS):
+        folder = top / str(number)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        slot = Slot(number, folder, lock)
+        if _free(slot.ports):
+            return slot
+        slot.release()
+    raise NoFreePorts(f"no free block of {SIZE} ports between {FIRST} and {FIRST + SLOTS * SIZE - 1}")
+
+
+def _free(ports: Ports) -> bool:
+    return all(_bindable(port) for port in range(ports.base, ports.base + 8))
+
+
+def _bindable(port: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                # a port whose last connection is in TIME_WAIT is free for a server
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
