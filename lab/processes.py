@@ -81,9 +81,7 @@ class Process:
 class PostgresProcess(Process):
     """`initdb` once, then `postgres` itself in the foreground: no pg_ctl, no pid file to trust."""
 
-    def __init__(
-        self, folder: Path, port: int, user: str, password: str, settings: Mapping[str, str]
-    ) -> None:
+    def __init__(self, folder: Path, port: int, user: str, password: str, settings: Mapping[str, str]) -> None:
         binaries = postgres_binaries()
         if binaries is None:
             raise FileNotFoundError("no PostgreSQL programs found")
@@ -145,9 +143,7 @@ class PostgresProcess(Process):
             *("-U", self._user, "--auth=scram-sha-256", f"--pwfile={secret}"),
             *("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
         ]
-        done = subprocess.run(
-            argv, capture_output=True, text=True, cwd="/", timeout=_TOOL_SECONDS, check=False
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, cwd="/", timeout=_TOOL_SECONDS, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
 
@@ -195,9 +191,7 @@ def _as_user(user: str | None) -> list[str]:
 def _check_reachable(folder: Path, user: str) -> None:
     done = subprocess.run([*_as_user(user), "test", "-w", str(folder)], timeout=_TOOL_SECONDS, check=False)
     if done.returncode != 0:
-        raise PermissionError(
-            f"user {user} cannot reach {folder}: use one below the system's temporary folder"
-        )
+        raise PermissionError(f"user {user} cannot reach {folder}: use one below the system's temporary folder")
 
 
 def _attached(pid_file: Path) -> bool:
