@@ -48,7 +48,8 @@ TALK_MS = {talk}
 GREETING = {greeting}
 
 [carrier]
-exten => _+X.,1,Set(FILE({invites},,,al,u)=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}}{tab}${{PJSIP_HEADER(read,X-Dialer-Attempt)}})
+exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}})
+ same => n,Set(FILE({invites},,,al,u)=${{LINE}}{tab}${{PJSIP_HEADER(read,X-Dialer-Attempt)}})
  same => n,Goto(carrier-${{EXTEN:7:2}},${{EXTEN}},1)
 ; (a bare n is a pattern character)
 exten => _age[n]t.,1,Answer()

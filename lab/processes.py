@@ -12,10 +12,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _SOCKET_PATH_LIMIT = 107  # bytes, sun_path
 _TOOL_SECONDS = 60.0
+# The death signal comes when the *thread* that started the child ends: this one lives as long as the process.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-starter")
 
 
 def postgres_binaries() -> Path | None:
@@ -46,9 +49,15 @@ class Process:
     def start(self) -> None:
         """Start; the log is begun anew."""
         with self._log.open("wb") as log:
-            self._child = subprocess.Popen(
-                self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
-            )
+            self._child = _starter.submit(
+                subprocess.Popen,
+                self._argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,  # Ctrl+C is for us, who then end it in good order
+            ).result()
 
     def running(self) -> bool:
         """Whether it is there."""
@@ -81,9 +90,7 @@ class Process:
 class PostgresProcess(Process):
     """`initdb` once, then `postgres` itself in the foreground: no pg_ctl, no pid file to trust."""
 
-    def __init__(
-        self, folder: Path, port: int, user: str, password: str, settings: Mapping[str, str]
-    ) -> None:
+    def __init__(self, folder: Path, port: int, user: str, password: str, settings: Mapping[str, str]) -> None:
         binaries = postgres_binaries()
         if binaries is None:
             raise FileNotFoundError("no PostgreSQL programs found")
@@ -145,9 +152,7 @@ class PostgresProcess(Process):
             *("-U", self._user, "--auth=scram-sha-256", f"--pwfile={secret}"),
             *("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
         ]
-        done = subprocess.run(
-            argv, capture_output=True, text=True, cwd="/", timeout=_TOOL_SECONDS, check=False
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, cwd="/", timeout=_TOOL_SECONDS, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
 
@@ -195,9 +200,7 @@ def _as_user(user: str | None) -> list[str]:
 def _check_reachable(folder: Path, user: str) -> None:
     done = subprocess.run([*_as_user(user), "test", "-w", str(folder)], timeout=_TOOL_SECONDS, check=False)
     if done.returncode != 0:
-        raise PermissionError(
-            f"user {user} cannot reach {folder}: use one below the system's temporary folder"
-        )
+        raise PermissionError(f"user {user} cannot reach {folder}: use one below the system's temporary folder")
 
 
 def _attached(pid_file: Path) -> bool:
