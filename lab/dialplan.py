@@ -64,7 +64,7 @@ exten => s,1,Set(DIGITS=${{FILTER(0-9,${{MD5(${{SEED}}-${{ARG1}}-${{ARG2}})}})}}
 
 [spread]
 exten => s,1,Gosub(lot,s,1(${{ARG1}},${{ARG2}}))
- same => n,Return($[(${{GOSUB_RETVAL}} / 10000 + 0.5) * ${{ARG3}} / 1000])
+ same => n,Return($[(${{GOSUB_RETVAL}} + 5000) * ${{ARG3}} / 10000000])
 
 [ring]
 exten => s,1,Ringing()
