@@ -19,8 +19,8 @@ async def run(call: AgiCall, desk: Desk) -> None:
     to, campaign, agent = (call.argument(i) for i in (1, 2, 3))
     if not _ID.match(call.uniqueid):
         raise BadRequest("no usable agi_uniqueid")
-    if not campaign or not _NAME.match(campaign) or not _NAME.match(agent):
-        raise BadRequest("not next-cid,<to>,<campaign>,<agent>")
+    if not _NAME.match(campaign) or not _NAME.match(agent) or not (campaign or agent):
+        raise BadRequest("not next-cid,<to>,<campaign>,<agent> (a hand-dialled call may leave the campaign out)")
     # On our own dialplan route the far half of the Local pair asks, `<attempt>;2`: the attempt holds the number.
     selection = await desk.next_cid(to, campaign, agent, attempt_of(call.uniqueid))
     if selection.caller_id is not None:

@@ -19,7 +19,7 @@ from dialerd import __version__, logs, systemd
 from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.config_file import ConfigError, load
-from dialerd.engine.desk import Caller, CallerIdDesk
+from dialerd.engine.desk import CallerIdDesk
 from dialerd.engine.engine import Engine
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.fastagi.verbs import load as load_verbs
@@ -63,9 +63,7 @@ async def run(config: Config) -> int:
         redis = connection.connect(config.redis)
         stack.push_async_callback(redis.aclose)
         engine = Engine(config, clock, redis)
-        desk = CallerIdDesk(
-            config.node, engine.caller_ids, clock, lambda id_: _caller(engine, id_), engine.caller_id_selected
-        )
+        desk = CallerIdDesk(config.node, engine.caller_ids, clock, engine.caller, engine.caller_id_selected)
         agi = FastAgiServer(config.fastagi, load_verbs(shipped("agi")), desk)
         try:
             await agi.start()
@@ -125,13 +123,6 @@ async def _watch_loop(engine: Engine) -> None:
         await asyncio.sleep(_LAG_SECONDS)
         engine.loop_lag_ms = max(0.0, (loop.time() - due) * 1000)
         systemd.notify("WATCHDOG=1")
-
-
-def _caller(engine: Engine, campaign_id: str) -> Caller | None:
-    campaign = engine.campaign(campaign_id)
-    if campaign is None:
-        return None
-    return Caller(campaign.tenant_id, campaign.id, campaign.caller_id, campaign.default_region)
 
 
 if __name__ == "__main__":

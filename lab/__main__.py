@@ -41,23 +41,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where its files go (default: a temporary folder)")
     parser.add_argument("--agents", type=int, default=2, help="SIP phones agent-1 … agent-N (default 2)")
     parser.add_argument("--seed", type=int, default=1, help="decides every lot (default 1)")
-    parser.add_argument(
-        "--talk", type=float, default=20.0, help="mean talk time of a person, seconds (default 20)"
-    )
+    parser.add_argument("--talk", type=float, default=20.0, help="mean talk time of a person, seconds (default 20)")
     return parser.parse_args()
 
 
 def _tell(lab: Lab) -> None:
     etc = lab.pbx.etc
-    print(
-        f"AMI       {lab.ami_host}:{lab.ami_port}  user {lab.ami_username}, {etc}/dialerd-secrets/manager.conf"
-    )
+    print(f"AMI       {lab.ami_host}:{lab.ami_port}  user {lab.ami_username}, {etc}/dialerd-secrets/manager.conf")
     print(f"ARI       {lab.ari_url}  user {lab.ari_username}, {etc}/dialerd-secrets/ari.conf")
     print(f"FastAGI   127.0.0.1:{lab.fastagi_port}  (where the dialplan looks for dialerd)")
     print(f"trunk     {lab.trunk}, agents {', '.join(lab.agents) or 'none'}")
-    print(
-        "numbers   +358401BBNNNN: BB 10 person, 11 machine, 12 busy, 13 no answer, 14 rejected, 15 unallocated,"
-    )
+    print("numbers   +358401BBNNNN: BB 10 person, 11 machine, 12 busy, 13 no answer, 14 rejected, 15 unallocated,")
     print("          16 slow, 17 hangs up, 18 presses 1, 19 presses 2, 00 a mix")
     print(f"files     {lab.folder}")
     print("Ctrl+C ends it.", flush=True)

@@ -1,18 +1,17 @@
 """One private Asterisk: its folder, its start and end, its console.
 
-It dies with this process (PR_SET_PDEATHSIG), whatever happens here, and leaves nothing but its folder.
+It dies with this process, whatever happens here, and leaves nothing but its folder.
 """
 
 import contextlib
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.processes import Process
 from lab.tree import Program
 
 START_SECONDS = 20.0
@@ -21,8 +20,6 @@ CLI_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 # Asterisk calls it an error when these are missing, and does without.
 _EMPTY = ("acl", "ccss", "cel", "features", "pjproject", "stasis", "udptl", "websocket_client")
-# The death signal comes when the *thread* that started the child ends: this one lives as long as the process.
-_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-starter")
 
 
 class AsteriskFailed(RuntimeError):
@@ -54,10 +51,11 @@ class Asterisk:
         self._folder = folder
         self._run = run
         self._program = program
-        self._child: subprocess.Popen[bytes] | None = None
         for part in ("etc", "data", "db", "spool", "log/cdr-csv"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self._link_data()
+        argv = [*program.argv, "-C", str(self.etc / "asterisk.conf"), "-f"]
+        self._process = Process(argv, self.log / "console", end="TERM")
 
     def write(self, name: str, text: str) -> None:
         """Write a file below its etc folder, readable by its owner only."""
@@ -94,17 +92,7 @@ class Asterisk:
             raise AsteriskFailed(f"{self.name} runs already")
         shutil.rmtree(self._run, ignore_errors=True)
         self._run.mkdir(mode=0o700, parents=True)
-        conf = str(self.etc / "asterisk.conf")
-        argv = ["setpriv", "--pdeathsig", "KILL", "--", *self._program.argv, "-C", conf, "-f"]
-        with (self.log / "console").open("ab") as out:
-            self._child = _starter.submit(
-                subprocess.Popen,
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,  # Ctrl+C is for the lab, which then stops this one in good order
-            ).result()
+        self._process.start()
 
     def wait_booted(self) -> None:
         """Until it has fully booted. Raises `AsteriskFailed` after `START_SECONDS`, or when it ended."""
@@ -125,22 +113,12 @@ class Asterisk:
 
     def stop(self) -> None:
         """End it at once, calls and all; kill it when it does not. Not running: nothing happens."""
-        if self._child is None:
-            return
-        if self.running():
-            self._child.send_signal(signal.SIGTERM)
-        try:
-            self._child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill9()
-        self._child = None
+        self._process.stop(STOP_SECONDS)
         shutil.rmtree(self._run, ignore_errors=True)
 
     def kill9(self) -> None:
         """SIGKILL, and wait for the end."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+        self._process.kill9()
 
     def restart(self) -> None:
         """Stop it if it still runs, and start it again with the same files, database and ports."""
@@ -149,14 +127,12 @@ class Asterisk:
 
     def running(self) -> bool:
         """Whether its process is there."""
-        return self._child is not None and self._child.poll() is None
+        return self._process.running()
 
     @property
     def pid(self) -> int:
-        """Its process. Raises `AsteriskFailed` when it was not started."""
-        if self._child is None:
-            raise AsteriskFailed(f"{self.name} is not started")
-        return self._child.pid
+        """Its process. Raises RuntimeError when it was not started."""
+        return self._process.pid
 
     def cli(self, command: str) -> str:
         """What the console answers. Raises `AsteriskFailed` when there is no console."""

@@ -46,7 +46,7 @@ def number(behaviour: Behaviour, index: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Subscribers:
-    """How the carrier's subscribers are: all times in seconds, spread evenly from half to one and a half times the mean.
+    """How the subscribers are: times in seconds, spread evenly from half to one and a half times the mean.
 
     `mix` gives shares (any positive numbers) to behaviours.
     """
@@ -79,7 +79,8 @@ class Subscribers:
     def thresholds(self) -> list[tuple[int, Behaviour]]:
         """The mix as rising limits: a lot below the first limit is the first behaviour, and so on."""
         total = sum(self.mix.values())
-        limits, so_far = [], 0.0
+        limits: list[tuple[int, Behaviour]] = []
+        so_far = 0.0
         for behaviour, share in self.mix.items():
             if share < 0 or behaviour is Behaviour.MIX:
                 raise ValueError(f"the mix cannot hold {behaviour!r} with share {share}")
@@ -96,7 +97,7 @@ def draw(seed: int, purpose: str, e164: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """One INVITE that reached the carrier. `at` is in seconds since the epoch, `attempt` the X-Dialer-Attempt header."""
+    """One INVITE that reached the carrier. `at`: seconds since the epoch; `attempt`: its X-Dialer-Attempt."""
 
     at: float
     number: str

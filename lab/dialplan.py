@@ -48,7 +48,8 @@ TALK_MS = {talk}
 GREETING = {greeting}
 
 [carrier]
-exten => _+X.,1,Set(FILE({invites},,,al,u)=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}}{tab}${{PJSIP_HEADER(read,X-Dialer-Attempt)}})
+exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}})
+ same => n,Set(FILE({invites},,,al,u)=${{LINE}}{tab}${{PJSIP_HEADER(read,X-Dialer-Attempt)}})
  same => n,Goto(carrier-${{EXTEN:7:2}},${{EXTEN}},1)
 ; (a bare n is a pattern character)
 exten => _age[n]t.,1,Answer()
@@ -63,7 +64,7 @@ exten => s,1,Set(DIGITS=${{FILTER(0-9,${{MD5(${{SEED}}-${{ARG1}}-${{ARG2}})}})}}
 
 [spread]
 exten => s,1,Gosub(lot,s,1(${{ARG1}},${{ARG2}}))
- same => n,Return($[(${{GOSUB_RETVAL}} / 10000 + 0.5) * ${{ARG3}} / 1000])
+ same => n,Return($[(${{GOSUB_RETVAL}} + 5000) * ${{ARG3}} / 10000000])
 
 [ring]
 exten => s,1,Ringing()

@@ -130,9 +130,7 @@ class Lab:
         channels = [
             c.name
             for c in self.pbx.channels()
-            if c.account == ACCOUNT
-            or c.uniqueid.startswith(_OURS)
-            or is_attempt(c.uniqueid.removesuffix(";2"))
+            if c.account == ACCOUNT or c.uniqueid.startswith(_OURS) or is_attempt(c.uniqueid.removesuffix(";2"))
         ]
         bridges = [b for b in self.pbx.bridges() if b.startswith(_OURS)]
         return channels + bridges

@@ -77,9 +77,7 @@ class Pbx(Asterisk):
         self.write("rtp.conf", f"[general]\nrtpstart = {first}\nrtpend = {last}\n")
         sample = (shipped("asterisk-conf") / "pjsip.d/dialerd-trunk.conf.sample").read_text()
         carrier = f"127.0.0.1:{ports.carrier_sip}"
-        trunk = sample.replace("sip.provider.example:5060", carrier).replace(
-            "sip.provider.example", "127.0.0.1"
-        )
+        trunk = sample.replace("sip.provider.example:5060", carrier).replace("sip.provider.example", "127.0.0.1")
         self.write("pjsip.d/dialerd-trunk.conf", trunk)
         head = PJSIP.format(port=ports.pbx_sip)
         self.write("pjsip.conf", head + "".join(AGENT.format(name=n, password=keys.phones) for n in agents))

@@ -12,10 +12,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _SOCKET_PATH_LIMIT = 107  # bytes, sun_path
 _TOOL_SECONDS = 60.0
+# The death signal comes when the *thread* that started the child ends: this one lives as long as the process.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-starter")
 
 
 def postgres_binaries() -> Path | None:
@@ -46,9 +49,15 @@ class Process:
     def start(self) -> None:
         """Start; the log is begun anew."""
         with self._log.open("wb") as log:
-            self._child = subprocess.Popen(
-                self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
-            )
+            self._child = _starter.submit(
+                subprocess.Popen,
+                self._argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,  # Ctrl+C is for us, who then end it in good order
+            ).result()
 
     def running(self) -> bool:
         """Whether it is there."""

@@ -41,18 +41,29 @@ class Site:
         self.redis = Redis(self._public("redis"), self.lab.ports.redis)
         self._settings = settings or {}
         self.token = secrets.token_urlsafe(24)
-        self.daemon = Daemon(self.folder / "dialerd", self.settings(), self.secrets())
+        self._daemons = 0
+        self.database = DATABASE
+        self.daemon = self.new_daemon()
 
     def _public(self, name: str) -> Path:
         folder = self.folder / name
         folder.mkdir(mode=0o711)
         return folder
 
+    def new_daemon(self, **settings: Mapping[str, Any]) -> Daemon:
+        """Another dialerd (not started), with sections of its configuration changed; the site stops it at its end."""
+        self._daemons += 1
+        tables = self.settings()
+        for section, values in settings.items():
+            tables[section] = {**tables.get(section, {}), **values}
+        self.daemon = Daemon(self.folder / f"dialerd-{self._daemons}", tables, self.secrets())
+        return self.daemon
+
     def settings(self) -> dict[str, dict[str, Any]]:
         """dialerd.toml."""
         ports = self.lab.ports
         tables: dict[str, dict[str, Any]] = {
-            "postgres": {"dsn": self.postgres.dsn(DATABASE)},
+            "postgres": {"dsn": self.postgres.dsn(self.database)},
             "redis": {"url": self.redis.url.removesuffix("/0") + "/1"},
             "ami": {"host": "127.0.0.1", "port": ports.ami},
             "ari": {"url": self.lab.ari_url},
@@ -77,7 +88,8 @@ class Site:
     async def pool(self) -> asyncpg.Pool:
         """A pool on the site's database, for the caller to close."""
         password = SecretStr(self.postgres.password)
-        return await connect(config.Postgres(dsn=self.postgres.dsn(DATABASE), password=password), "lab")
+        settings = config.Postgres(dsn=self.postgres.dsn(self.database), password=password, pool_size=2)
+        return await connect(settings, "lab")
 
     def start(self) -> None:
         """Starts everything but dialerd and makes the schema; nothing is left when that fails."""

@@ -1,4 +1,4 @@
-"""Where the lab's Asterisk comes from: an installed one (18 or later), or a tree of Debian packages in the user's cache.
+"""Where the lab's Asterisk comes from: an installed one (18 or later), or a tree of packages in the user's cache.
 
 The tree is made once, out of the machine's own package mirror, and needs neither installation nor chroot: its programs
 run through its own loader. Only making it needs root (or sudo).
@@ -70,9 +70,7 @@ def _installed() -> Program | None:
     version = re.match(r"Asterisk (?:certified/)?(\d+)\.", said)
     if version is None or int(version.group(1)) < OLDEST:
         return None
-    modules = _first(
-        Path("/usr"), ("lib/*-linux-gnu/asterisk/modules", "lib*/asterisk/modules"), "app_stasis.so"
-    )
+    modules = _first(Path("/usr"), ("lib/*-linux-gnu/asterisk/modules", "lib*/asterisk/modules"), "app_stasis.so")
     data = _first(Path("/"), ("usr/share/asterisk", "var/lib/asterisk"), "rest-api")
     sounds = _first(Path("/"), ("usr/share/asterisk/sounds/en*", "var/lib/asterisk/sounds/en*"), "hello.gsm")
     if modules is None or data is None or sounds is None:
@@ -112,13 +110,12 @@ def _build(cache: Path, tree: Path) -> None:
     argv = [*root, "mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}"]
     argv += ['--aptopt=Acquire::Check-Valid-Until "false"', SUITE, str(work / "tree"), _mirror()]
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BUILD_SECONDS, check=False
-        )
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BUILD_SECONDS, check=False)
         if done.returncode != 0:
             raise NoAsterisk("mmdebstrap failed:\n" + done.stderr.decode(errors="replace")[-2000:])
         in_tree(work / "tree")
-        (work / "tree").rename(tree)
+        # not rename(): only root may move a folder of root's to another parent
+        subprocess.run([*root, "mv", "-T", str(work / "tree"), str(tree)], timeout=120, check=True)
     finally:
         subprocess.run([*root, "rm", "-rf", "--one-file-system", str(work)], timeout=120, check=False)
 

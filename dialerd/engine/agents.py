@@ -28,6 +28,7 @@ class Agent:
     name: str
     endpoint: str
     queues: frozenset[str]
+    default_region: str  # the tenant's
     state: AgentState = AgentState.OFFLINE
     since: datetime = field(default_factory=lambda: datetime.min)
     idle_since: float = 0.0  # monotonic
@@ -76,7 +77,8 @@ class Agents:
         for id_, row in found.items():
             agent = self._agents.get(id_)
             if agent is None:
-                agent = Agent(id_, row["tenant_id"], row["name"], row["endpoint"], frozenset(), since=row["state_at"])
+                names = row["name"], row["endpoint"], frozenset(row["queues"]), row["default_region"]
+                agent = Agent(id_, row["tenant_id"], *names, since=row["state_at"])
                 self._agents[id_] = agent
                 new.append(agent)
             agent.name, agent.endpoint, agent.queues = row["name"], row["endpoint"], frozenset(row["queues"])

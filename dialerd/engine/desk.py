@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a selection needs to know of a campaign."""
+    """On whose behalf a call is made. `campaign_id` 0: for no campaign, from the tenant's own pool."""
 
     tenant_id: int
     campaign_id: int
@@ -26,7 +26,8 @@ class Caller:
 class CallerIdDesk:
     """Implements `fastagi.desk.Desk`.
 
-    `campaign` finds the running daemon's view of a campaign by its id as the dialplan wrote it, without I/O.
+    `caller` finds on whose behalf a call is made, from the campaign's id and the agent's name as the dialplan wrote
+    them (one of the two may be empty), without I/O.
     `selected` is told of each answer to an attempt of ours before the dialplan is, to record it on the attempt; it
     must not wait and must not raise.
     """
@@ -36,18 +37,18 @@ class CallerIdDesk:
         node: str,
         callerids: CallerIds,
         clock: Clock,
-        campaign: Callable[[str], Caller | None],
+        caller: Callable[[str, str], Caller | None],
         selected: Callable[[str, Selection], None],
     ) -> None:
         self._node = node
         self._callerids = callerids
         self._clock = clock
-        self._campaign = campaign
+        self._caller = caller
         self._selected = selected
 
     async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
         """See `Desk`. A holder that is no attempt of ours is known per node: other boxes may use its name too."""
-        caller = self._campaign(campaign)
+        caller = self._caller(campaign, agent)
         if caller is None:
             return self._logged(Selection.without_pool(None, {"unknown_campaign": 1}), "", campaign, agent, holder)
         fallback = shown(caller.fallback)

@@ -30,6 +30,7 @@ from dialerd.engine.bus import Bus
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
+from dialerd.engine.desk import Caller
 from dialerd.engine.loader import Loader
 from dialerd.engine.pacer import Pacer
 from dialerd.engine.reconciler import Reconciler
@@ -327,9 +328,21 @@ class Engine:
         """The pool that every door selects from."""
         return self._caller_ids
 
-    def campaign(self, id_: str) -> Campaign | None:
-        """A campaign by its id as the dialplan wrote it."""
-        return self._campaigns.get(int(id_)) if id_.isascii() and id_.isdigit() and len(id_) < 19 else None
+    def caller(self, campaign_id: str, agent_name: str) -> Caller | None:
+        """On whose behalf the dialplan asks: a campaign by its id, or an agent who dials by hand, for the running
+        campaign of their queue, else for none."""
+        if campaign_id:
+            digits = campaign_id.isascii() and campaign_id.isdigit() and len(campaign_id) < 19
+            campaign = self._campaigns.get(int(campaign_id)) if digits else None
+            return _caller_of(campaign) if campaign else None
+        agent = next((a for a in self._agents if agent_name in (a.name, a.endpoint)), None)
+        if agent is None:
+            return None
+        serving = [
+            c for c in self._campaigns.values()
+            if c.state == "active" and c.queue_name in agent.queues and c.tenant_id == agent.tenant_id
+        ]  # fmt: skip
+        return _caller_of(serving[0]) if serving else Caller(agent.tenant_id, 0, None, agent.default_region)
 
     def caller_id_selected(self, holder: str, selection: Selection) -> None:
         """The dialplan asked for the caller ID of one of our calls."""
@@ -337,3 +350,7 @@ class Engine:
         if call is not None and selection.caller_id is not None:
             call.caller_id = selection.caller_id
             self._ledger.put(*record.caller_id(call, self._clock.now()))
+
+
+def _caller_of(campaign: Campaign) -> Caller:
+    return Caller(campaign.tenant_id, campaign.id, campaign.caller_id, campaign.default_region)

@@ -48,9 +48,11 @@ WHERE a.node = $1 AND a.state <> 'ended';
 
 -- name: agents
 -- Every active agent with their queues.
-SELECT a.*, COALESCE(array_agg(q.queue_name) FILTER (WHERE q.queue_name IS NOT NULL), '{}') AS queues
-FROM agents a LEFT JOIN agent_queues q ON q.agent_id = a.id
-WHERE a.active GROUP BY a.id ORDER BY a.id;
+SELECT a.*, t.default_region, COALESCE(q.queues, '{}') AS queues
+FROM agents a
+JOIN tenants t ON t.id = a.tenant_id
+LEFT JOIN LATERAL (SELECT array_agg(queue_name) AS queues FROM agent_queues WHERE agent_id = a.id) q ON true
+WHERE a.active ORDER BY a.id;
 
 -- name: put_trunk
 -- Copies a trunk of the node's configuration to where the claim counts against it.

@@ -44,8 +44,7 @@ class Manager:
         """Place a call as dialerd does; returns the attempt's id."""
         attempt = str(uuid4())
         await self.send(
-            ("Variable", f"PJSIP_HEADER(add,X-Dialer-Attempt)={attempt}"),
-            ("Variable", "DIALERD_MAX_SECONDS=600"),
+            *((("Variable", f"PJSIP_HEADER(add,X-Dialer-Attempt)={attempt}"),) if channel.startswith("PJSIP/") else ()),
             *(("Variable", v) for v in variables),
             Action="Originate",
             ActionID=attempt,
@@ -81,17 +80,11 @@ class Manager:
 
     async def originated(self, attempt: str, seconds: float = 40.0) -> Message:
         """The OriginateResponse event of an attempt."""
-        return await self.wait(
-            lambda e: e.get("Event") == "OriginateResponse" and e["ActionID"] == attempt, seconds
-        )
+        return await self.wait(lambda e: e.get("Event") == "OriginateResponse" and e["ActionID"] == attempt, seconds)
 
     def dial_status(self, attempt: str) -> list[str]:
         """DialStatus of every DialEnd whose far end is the attempt."""
-        return [
-            e["DialStatus"]
-            for e in self.events
-            if e.get("Event") == "DialEnd" and e["DestUniqueid"] == attempt
-        ]
+        return [e["DialStatus"] for e in self.events if e.get("Event") == "DialEnd" and e["DestUniqueid"] == attempt]
 
     async def _read(self) -> None:
         while True:

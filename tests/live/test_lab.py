@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from lab.asterisk import AsteriskFailed, until
+from lab.asterisk import AsteriskFailed, Channel, until
 from lab.carrier import Behaviour, Subscribers, number
 from lab.lab import Lab
 from tests.live.manager import Manager
@@ -84,18 +84,14 @@ async def test_a_slow_subscriber_answers_after_a_quarter_of_a_minute(lab: Lab) -
         assert time.monotonic() - begun > 14
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "verdict"), [(Behaviour.PERSON, "HUMAN"), (Behaviour.MACHINE, "MACHINE")]
-)
+@pytest.mark.parametrize(("behaviour", "verdict"), [(Behaviour.PERSON, "HUMAN"), (Behaviour.MACHINE, "MACHINE")])
 async def test_answering_machine_detection_tells_people_from_machines(
     lab: Lab, behaviour: Behaviour, verdict: str
 ) -> None:
     login = {"Authorization": aiohttp.encode_basic_auth(lab.ari_username, lab.ari_password)}
     async with Manager(lab) as manager, aiohttp.ClientSession(headers=login) as session:
         async with session.ws_connect(f"{lab.ari_url}/events?app=dialerd") as events:
-            attempts = [
-                await manager.originate(subscriber(behaviour, 100 + i), "DIALERD_AMD=1") for i in range(5)
-            ]
+            attempts = [await manager.originate(subscriber(behaviour, 100 + i), "DIALERD_AMD=1") for i in range(5)]
             arguments = [(await events.receive_json(timeout=15))["args"] for _ in attempts]
         assert sorted(arguments) == sorted(["customer", attempt, verdict] for attempt in attempts)
         for attempt in attempts:
@@ -106,7 +102,7 @@ async def test_an_answered_call_without_dialerd_hears_the_message_and_ends(lab: 
     async with Manager(lab) as manager:
         attempt = await manager.originate(subscriber(Behaviour.PERSON, 2))
         await manager.originated(attempt)
-        contexts = []
+        contexts: list[Channel] = []
 
         def in_message() -> bool:
             contexts.extend(c for c in lab.pbx.channels() if c.uniqueid == attempt)
@@ -117,28 +113,33 @@ async def test_an_answered_call_without_dialerd_hears_the_message_and_ends(lab: 
 
 
 async def test_no_call_outlives_its_absolute_limit(lab: Lab) -> None:
-    """The person talks for three seconds at least and the message takes longer than one."""
+    """An application holds the call and does nothing; the person would talk for three seconds at least."""
+    login = {"Authorization": aiohttp.encode_basic_auth(lab.ari_username, lab.ari_password)}
+    async with (
+        Manager(lab) as manager,
+        aiohttp.ClientSession(headers=login) as session,
+        session.ws_connect(f"{lab.ari_url}/events?app=dialerd") as events,
+    ):
+        attempt = await manager.originate(subscriber(Behaviour.PERSON, 3), "DIALERD_MAX_SECONDS=1")
+        assert (await events.receive_json(timeout=10))["type"] == "StasisStart"
+        begun = time.monotonic()
+        await manager.hangup(attempt)
+        assert time.monotonic() - begun < 2.5
+
+
+async def test_a_campaigns_own_message_plays(lab: Lab) -> None:
     async with Manager(lab) as manager:
-        attempt = await manager.originate(subscriber(Behaviour.PERSON, 3), "DIALERD_MESSAGE=demo-instruct")
+        attempt = await manager.originate(subscriber(Behaviour.PERSON, 4), "DIALERD_MESSAGE=demo-instruct")
         await manager.originated(attempt)
-        timeouts = lab.pbx.cli(f"core show channel {lab.pbx.channels()[0].name}")
-        assert "demo-instruct" in timeouts
+        assert until(lambda: "Data: demo-instruct" in _details(lab), 5), _details(lab)
 
 
-@pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "/etc/passwd", "sound:http://127.0.0.1/x", "no-such-sound"]
-)
+@pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "sound:http://127.0.0.1/x", "no-such-sound"])
 async def test_a_message_name_that_is_not_allowed_gives_the_default_message(lab: Lab, name: str) -> None:
     async with Manager(lab) as manager:
         attempt = await manager.originate(subscriber(Behaviour.PERSON, 4), f"DIALERD_MESSAGE={name}")
         await manager.originated(attempt)
-        data: list[str] = []
-
-        def default_plays() -> bool:
-            data.extend(lab.pbx.cli(f"core show channel {c.name}") for c in lab.pbx.channels())
-            return any("im-sorry&vm-nobodyavail&goodbye" in text for text in data)
-
-        assert until(default_plays, 5), data
+        assert until(lambda: "Data: im-sorry&vm-nobodyavail&goodbye" in _details(lab), 5), _details(lab)
 
 
 async def test_the_witness_writes_down_every_invite(lab: Lab) -> None:
@@ -202,9 +203,7 @@ async def test_the_mix_does_what_its_seed_says(lab: Lab) -> None:
 
 async def test_fifty_calls_at_once_are_all_answered(lab: Lab) -> None:
     async with Manager(lab) as manager:
-        attempts = [
-            await manager.originate(subscriber(Behaviour.PERSON, 200 + i), "DIALERD_AMD=1") for i in range(50)
-        ]
+        attempts = [await manager.originate(subscriber(Behaviour.PERSON, 200 + i), "DIALERD_AMD=1") for i in range(50)]
         responses = await asyncio.gather(*(manager.originated(a) for a in attempts))
         assert {r["Response"] for r in responses} == {"Success"}
         await asyncio.gather(*(manager.hangup(a) for a in attempts))
@@ -259,9 +258,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_lab_dies_with_its_python(tmp_path: Path, end: signal.Signals) -> None:
     argv = [sys.executable, "-m", "lab", "--folder", str(tmp_path), "--agents", "1"]
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."}
-    ) as child:
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."}) as child:
         assert child.stdout is not None
         said = ""
         while "Ctrl+C ends it." not in said:
@@ -273,6 +270,10 @@ def test_a_lab_dies_with_its_python(tmp_path: Path, end: signal.Signals) -> None
         child.send_signal(end)
         assert child.wait(10) == (-end if end is signal.SIGKILL else 0)
     assert until(lambda: not _processes_of(tmp_path), 5), _processes_of(tmp_path)
+
+
+def _details(lab: Lab) -> str:
+    return "".join(lab.pbx.cli(f"core show channel {c.name}") for c in lab.pbx.channels())
 
 
 def _processes_of(folder: Path) -> list[str]:

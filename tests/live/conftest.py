@@ -1,0 +1,52 @@
+"""One installation for all live tests; each gets a database and a daemon of its own, and cannot skip the invariants."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+
+import pytest
+import pytest_asyncio
+import redis
+
+from lab.carrier import Subscribers
+from lab.site import Site
+from tests.live.place import Place
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """PBX, carrier, four phones, PostgreSQL and Redis. People ring for half a second and talk for about three."""
+    with Site(agents=4, subscribers=Subscribers(ring_seconds=0.5, talk_seconds=3), fsync=False) as site:
+        site.lab.wait_registered()
+        yield site
+
+
+@pytest_asyncio.fixture
+async def place(site: Site) -> AsyncIterator[Place]:
+    """A fresh database and a daemon that is not started yet. At the end everything must come to rest."""
+    template, site.database = "dialerd", f"live_{next(_numbers)}"
+    await site.postgres.create_database(site.database, template)
+    with redis.Redis.from_url(site.redis.url_with_password(1)) as client:
+        client.flushdb()
+    site.new_daemon(dialing={"drain_seconds": 20.0, "reconcile_seconds": 2.0})
+    pool = await site.pool()
+    place = Place(site, pool)
+    try:
+        yield place
+        await place.finish()
+    except BaseException:
+        print(place.daemon.tail(200))
+        raise
+    finally:
+        place.daemon.kill9()
+        pool.terminate()
+        await asyncio.to_thread(_clear, site)
+
+
+def _clear(site: Site) -> None:
+    """What a failed test left must not fail the next one."""
+    if not site.lab.quiet(0.2):
+        site.lab.pbx.cli("channel request hangup all")
+        site.lab.quiet(10)

@@ -1,0 +1,101 @@
+"""The shipped dialplan together with dialerd's own FastAGI server, on a real Asterisk."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from dialerd import config
+from dialerd.core.callerid import Selection, Status
+from dialerd.fastagi import verbs
+from dialerd.fastagi.server import FastAgiServer
+from dialerd.paths import shipped
+from lab.carrier import Behaviour, number
+from lab.lab import Lab
+from lab.pbx import FALLBACK_CID
+from tests.live.manager import Manager
+
+pytestmark = pytest.mark.live
+
+
+class OneAnswerDesk:
+    """Gives everyone the same answer, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str, str]] = []
+        self.answer = Selection(Status.OK, "+35840555001", 12)
+
+    async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
+        self.asked.append((to, campaign, agent, holder))
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab"), agents=1) as lab:
+        yield lab
+        assert lab.quiet(10)
+
+
+@pytest_asyncio.fixture
+async def desk(lab: Lab) -> AsyncIterator[OneAnswerDesk]:
+    desk = OneAnswerDesk()
+    server = FastAgiServer(config.FastAgi(port=lab.fastagi_port), verbs.load(shipped("agi")), desk)
+    await server.start()
+    yield desk
+    await server.stop()
+
+
+async def call(lab: Lab, index: int) -> str:
+    """One call to a busy number through the dialplan, to its end; the attempt's id."""
+    async with Manager(lab) as manager:
+        target = f"Local/{number(Behaviour.BUSY, index)}@dialerd-out/n"
+        attempt = await manager.originate(target, "DIALERD_CAMPAIGN=7")
+        await manager.hangup(attempt)
+        return attempt
+
+
+def shown(lab: Lab, index: int) -> list[tuple[str, str]]:
+    """The caller ID and attempt of every INVITE to that number."""
+    return [(i.caller_id, i.attempt) for i in lab.invites() if i.number == number(Behaviour.BUSY, index)]
+
+
+@pytest.mark.parametrize("status", [Status.OK, Status.FALLBACK])
+async def test_the_call_shows_the_caller_id_that_dialerd_chose(lab: Lab, desk: OneAnswerDesk, status: Status) -> None:
+    desk.answer = Selection(status, "+35840555002", 12)
+    index = 10 + (status is Status.OK)
+    attempt = await call(lab, index)
+    assert desk.asked == [(number(Behaviour.BUSY, index), "7", "", attempt)]
+    assert shown(lab, index) == [("+35840555002", attempt)]
+
+
+async def test_no_caller_id_means_no_call(lab: Lab, desk: OneAnswerDesk) -> None:
+    desk.answer = Selection(Status.NONE, None, None, {"reserved": 1})
+    await call(lab, 20)
+    assert len(desk.asked) == 1
+    assert shown(lab, 20) == []
+
+
+async def test_a_desk_that_does_not_answer_means_the_fallback(lab: Lab) -> None:
+    attempt = await call(lab, 30)
+    assert shown(lab, 30) == [(FALLBACK_CID, attempt)]
+
+
+async def test_without_a_fallback_an_unanswered_question_refuses_the_call(lab: Lab) -> None:
+    lab.pbx.cli('dialplan set global DIALERD_FALLBACK_CID ""')
+    await call(lab, 40)
+    lab.pbx.cli(f"dialplan set global DIALERD_FALLBACK_CID {FALLBACK_CID}")
+    assert shown(lab, 40) == []
+
+
+async def test_an_agent_who_dials_by_hand_shows_a_caller_id_of_the_pool(lab: Lab, desk: OneAnswerDesk) -> None:
+    lab.wait_registered()
+    lab.pbx.cli("dialplan set global DIALERD_CAMPAIGN 7")
+    lab.phone_dial("agent-1", number(Behaviour.BUSY, 50))
+    async with asyncio.timeout(10):
+        while not shown(lab, 50):
+            await asyncio.sleep(0.02)
+    [(to, campaign, agent, holder)] = desk.asked
+    assert (to, campaign, agent) == (number(Behaviour.BUSY, 50), "7", "agent-1")
+    assert shown(lab, 50) == [("+35840555001", holder)]

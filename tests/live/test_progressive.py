@@ -1,0 +1,147 @@
+"""The main job: a progressive campaign over real SIP."""
+
+import pytest
+
+from lab.carrier import Behaviour as B
+from lab.pbx import FALLBACK_CID
+from tests.live.place import Place
+
+pytestmark = pytest.mark.live
+
+
+@pytest.mark.accepts("CAM-13", "ORI-06", "ORI-16")
+async def test_every_kind_of_subscriber_ends_with_its_own_outcome(place: Place) -> None:
+    await place.campaign(B.PERSON, B.PERSON, B.BUSY, B.REJECTED, B.UNALLOCATED, B.NO_ANSWER, ring_timeout_seconds=5)
+    names = await place.agents(2)
+    place.start()
+    place.connect(names)
+    await place.until_outcomes(connected=2, busy=1, rejected=1, invalid=1, no_answer=1)
+    invites = place.invites()
+    assert {invite.caller_id for invite in invites} == {"+358401109999"}
+    rows = await place.pool.fetch("SELECT id::text, e164 FROM attempts")
+    assert {(i.attempt, i.number) for i in invites} == {(r["id"], r["e164"]) for r in rows}
+
+
+@pytest.mark.accepts("CAM-13")
+async def test_one_line_per_free_agent_and_never_more(place: Place) -> None:
+    campaign = await place.campaign(*[B.NO_ANSWER] * 6, ring_timeout_seconds=5)
+    names = await place.agents(2)
+    place.start()
+    place.connect(names)
+    place.wait(lambda: place.calls().get("ringing") == 2, 10, "two lines")
+    most = 0
+    while (await place.outcomes())["no_answer"] < 4:
+        most = max(most, sum(place.calls().values()))
+    assert most == 2
+    decision = next(c for c in place.daemon.status()["campaigns"] if c["id"] == campaign)["decision"]
+    assert "ready" in decision["reason"]
+
+
+async def test_the_person_and_the_agent_are_in_one_bridge_within_milliseconds(place: Place) -> None:
+    campaign = await place.campaign(*[B.PERSON] * 4)
+    names = await place.agents(2)
+    place.start()
+    place.connect(names)
+    await place.until_outcomes(connected=4)
+    figures = next(c for c in place.daemon.status()["campaigns"] if c["id"] == campaign)
+    assert figures["connect_ms"]["p50"] is not None
+    row = await place.pool.fetchrow(
+        "SELECT count(connected_at) AS joined, count(DISTINCT agent_id) AS agents FROM attempts"
+    )
+    assert (row["joined"], row["agents"]) == (4, 2)
+
+
+async def test_with_no_agent_within_the_grace_the_message_plays_and_the_call_is_abandoned(place: Place) -> None:
+    await place.campaign(B.PERSON)
+    names = await place.agents(1)
+    place.start()
+    place.connect(names)
+    place.wait(lambda: place.calls().get("ringing") == 1, 10, "a ringing line")
+    place.daemon.post(f"/agents/{names[0]}/pause", {"reason": "break"})
+    place.wait(lambda: any(c.application == "Playback" for c in place.site.lab.pbx.channels()), 10, "the message")
+    await place.until_outcomes(abandoned=1)
+
+
+async def test_a_machine_is_recognised_and_dropped_when_the_campaign_asks_for_it(place: Place) -> None:
+    await place.campaign(B.MACHINE, B.PERSON, machine_detection="drop")
+    names = await place.agents(2)
+    place.start()
+    place.connect(names)
+    await place.until_outcomes(machine=1, connected=1)
+    assert await place.pool.fetchval("SELECT machine FROM attempts WHERE outcome = 'machine'") == "MACHINE"
+
+
+@pytest.mark.accepts("CAM-12")
+async def test_preview_never_dials_by_itself(place: Place) -> None:
+    await place.campaign(B.PERSON, dial_mode="preview")
+    names = await place.agents(1)
+    place.start()
+    place.connect(names)
+    place.wait(lambda: place.daemon.status()["campaigns"][0]["decision"] is not None, 10, "a decision")
+    assert place.daemon.status()["campaigns"][0]["decision"]["lines"] == 0
+    assert place.invites() == []
+
+
+async def test_a_trunk_with_route_dialplan_asks_fastagi_for_its_caller_id(place: Place) -> None:
+    place.configure(trunks={"trunk-out": {"endpoint": "trunk-out", "route": "dialplan", "max_calls": 10}})
+    await place.pool.execute("INSERT INTO caller_ids (tenant_id, e164) VALUES (1, '+358401108888')")
+    await place.campaign(B.PERSON, B.BUSY, B.REJECTED, B.UNALLOCATED)
+    names = await place.agents(2)
+    place.start()
+    place.connect(names)
+    await place.until_outcomes(connected=1, busy=1, rejected=1, invalid=1)
+    shown = {invite.caller_id for invite in place.invites()}
+    assert shown <= {"+358401108888", "+358401109999"} and "+358401108888" in shown
+    recorded = await place.pool.fetch("SELECT id::text, caller_id FROM attempts")
+    assert {(i.attempt, i.caller_id) for i in place.invites()} == {(r["id"], r["caller_id"]) for r in recorded}
+
+
+async def test_a_caller_id_is_reserved_for_its_call_and_free_when_the_call_ends(place: Place) -> None:
+    await place.pool.execute("INSERT INTO caller_ids (tenant_id, e164) VALUES (1, '+358401108888')")
+    await place.campaign(*[B.BUSY] * 3)
+    names = await place.agents(1)
+    place.start()
+    place.connect(names)
+    await place.until_outcomes(busy=3)
+    assert [invite.caller_id for invite in place.invites()] == ["+358401108888"] * 3
+
+
+async def test_a_hand_dialled_call_gets_its_caller_id_over_fastagi(place: Place) -> None:
+    await place.pool.execute("INSERT INTO caller_ids (tenant_id, e164) VALUES (1, '+358401107777')")
+    names = await place.agents(1)
+    place.start()
+    place.site.lab.phone_dial(names[0], "+358401120001")
+    place.wait(lambda: len(place.all_invites()) == 1, 10, "an INVITE")
+    assert place.all_invites()[0].caller_id == "+358401107777"
+
+
+async def test_without_the_daemon_a_hand_dialled_call_goes_on_with_the_fallback(place: Place) -> None:
+    place.site.lab.phone_dial("agent-1", "+358401120002")
+    place.wait(lambda: len(place.all_invites()) == 1, 10, "an INVITE")
+    assert place.all_invites()[0].caller_id == FALLBACK_CID
+
+
+async def test_a_used_up_list_completes_the_campaign(place: Place) -> None:
+    campaign = await place.campaign(B.BUSY)
+    names = await place.agents(1)
+    place.start()
+    place.connect(names)
+    await place.until_outcomes(busy=1)
+    place.wait(lambda: place.daemon.status()["campaigns"][0]["state"] == "completed", 15, "completion")
+    assert await place.pool.fetchval("SELECT state FROM campaigns WHERE id = $1", campaign) == "completed"
+
+
+@pytest.mark.accepts("CAM-05", "RED-02")
+async def test_a_campaign_paused_in_the_database_stops_dialling_at_once(place: Place) -> None:
+    campaign = await place.campaign(*[B.BUSY] * 50)
+    names = await place.agents(1)
+    place.start()
+    place.connect(names)
+    place.wait(lambda: len(place.invites()) >= 2, 10, "dialling")
+    await place.pool.execute("UPDATE campaigns SET state = 'paused' WHERE id = $1", campaign)
+    place.wait(lambda: place.daemon.status()["campaigns"][0]["state"] == "paused", 5, "the pause")
+    place.wait(lambda: not place.calls(), 10, "quiet")
+    count = len(place.invites())
+    decisions = {place.daemon.status()["campaigns"][0]["state"] for _ in range(20)}
+    assert decisions == {"paused"}
+    assert len(place.invites()) == count < 50
