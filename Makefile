@@ -15,7 +15,7 @@ setup:  ## install what is missing, make .venv
 check: setup  ## lint, types, layers, unit and property tests: under 30 s
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	$(PYTHON) -m mypy
+	$(PYTHON) -m mypy $(wildcard dialerd lab agi bench tests)
 	.venv/bin/lint-imports
 	$(PYTHON) -m pytest tests/unit tests/property
 

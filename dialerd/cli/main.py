@@ -8,6 +8,7 @@ import click
 from dialerd import __version__
 from dialerd.cli import agent, call, callerid, campaign, contacts, db, setup, trunk
 from dialerd.cli.common import EXIT_CODES, Failures, Session
+from dialerd.cli.status import status
 from dialerd.config_file import DEFAULT_PATH, PATH_VARIABLE
 
 
@@ -34,6 +35,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 for module in (setup, db, campaign, contacts, agent, callerid, trunk, call):
     module.register(cli)
+cli.add_command(status)
 
 
 def main() -> None:

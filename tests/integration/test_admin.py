@@ -105,6 +105,7 @@ async def test_windows_are_kept_to_the_minute_and_to_midnight(admin: Admin) -> N
         (("campaign", "start", "99999999999999999999"), 3, "no campaign"),
         (("--tenant", "x'; DROP TABLE tenants", "campaign", "list"), 3, "no tenant"),
         (("call", "show", "00000000-0000-0000-0000-000000000000"), 3, "no call"),
+        (("status", "--url", "http://127.0.0.1:1"), 4, "127.0.0.1:1"),
         (("call", "show", "x"), 2, "not a valid UUID"),
         (("contacts", "import", "/nonexistent", "--campaign", "c"), 2, "does not exist"),
         (("agent", "add", "a b", "--queue", "q"), 1, "name 'a b'"),

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import asyncpg
+import pytest
 import redis
 
 from lab.services import Postgres, Redis
@@ -31,16 +32,17 @@ def test_a_restarted_redis_has_forgotten_everything(tmp_path: Path) -> None:
         assert redis.Redis.from_url(server.url_with_password()).get("a") is None
 
 
-def test_the_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["Redis", "Postgres"])
+def test_the_servers_die_with_the_process_that_started_them(public_folder: Path, kind: str) -> None:
     code = (
-        "import os, pathlib, signal, sys; from lab.services import Redis;"
-        "server = Redis(pathlib.Path(sys.argv[1])).start();"
+        f"import os, pathlib, signal, sys; from lab.services import {kind};"
+        f"server = {kind}(pathlib.Path(sys.argv[1])).start();"
         "print(server._server.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code, public_folder], capture_output=True, text=True, check=False)
     limit = time.monotonic() + 10
     while _alive(int(done.stdout)):
-        assert time.monotonic() < limit, "redis outlived its parent"
+        assert time.monotonic() < limit, "the server outlived its parent"
         time.sleep(0.01)
 
 
