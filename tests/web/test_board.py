@@ -1,6 +1,7 @@
 """The terminal board and `dialer-admin status`, the latter against a real server."""
 
 import asyncio
+import io
 import json
 import os
 import pty
@@ -25,7 +26,7 @@ from tests.web.engine import BUSY_DAY, TOKEN, FakeEngine, ago, links
 
 
 def text_of(status: Status, width: int = 110) -> str:
-    console = Console(width=width, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(board.render(to_json(status), width))
     return console.export_text()
 
