@@ -48,7 +48,7 @@ def desk(callerids: CallerIds, told: list[tuple[str, Selection]]) -> CallerIdDes
     def selected(holder: str, selection: Selection) -> None:
         told.append((holder, selection))
 
-    return CallerIdDesk("node-a", callerids, Clock(), CAMPAIGNS.get, selected)
+    return CallerIdDesk("node-a", callerids, Clock(), lambda campaign, _: CAMPAIGNS.get(campaign), selected)
 
 
 @pytest_asyncio.fixture

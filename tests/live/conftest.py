@@ -36,9 +36,6 @@ async def place(site: Site) -> AsyncIterator[Place]:
     try:
         yield place
         await place.finish()
-    except BaseException:
-        print(place.daemon.tail(200))
-        raise
     finally:
         place.daemon.kill9()
         pool.terminate()

@@ -1,4 +1,4 @@
-"""What a live test works with: one installation, a fresh database and daemon of its own, and the invariants at its end."""
+"""What a live test works with: the installation, a database and daemon of its own, and the invariants at its end."""
 
 import time
 from collections import Counter

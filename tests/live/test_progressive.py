@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.carrier import Behaviour as B
+from lab.carrier import Behaviour
 from lab.pbx import FALLBACK_CID
 from tests.live.place import Place
 
@@ -11,7 +11,15 @@ pytestmark = pytest.mark.live
 
 @pytest.mark.accepts("CAM-13", "ORI-06", "ORI-16")
 async def test_every_kind_of_subscriber_ends_with_its_own_outcome(place: Place) -> None:
-    await place.campaign(B.PERSON, B.PERSON, B.BUSY, B.REJECTED, B.UNALLOCATED, B.NO_ANSWER, ring_timeout_seconds=5)
+    await place.campaign(
+        Behaviour.PERSON,
+        Behaviour.PERSON,
+        Behaviour.BUSY,
+        Behaviour.REJECTED,
+        Behaviour.UNALLOCATED,
+        Behaviour.NO_ANSWER,
+        ring_timeout_seconds=5,
+    )
     names = await place.agents(2)
     place.start()
     place.connect(names)
@@ -24,7 +32,7 @@ async def test_every_kind_of_subscriber_ends_with_its_own_outcome(place: Place) 
 
 @pytest.mark.accepts("CAM-13")
 async def test_one_line_per_free_agent_and_never_more(place: Place) -> None:
-    campaign = await place.campaign(*[B.NO_ANSWER] * 6, ring_timeout_seconds=5)
+    campaign = await place.campaign(*[Behaviour.NO_ANSWER] * 6, ring_timeout_seconds=5)
     names = await place.agents(2)
     place.start()
     place.connect(names)
@@ -38,7 +46,7 @@ async def test_one_line_per_free_agent_and_never_more(place: Place) -> None:
 
 
 async def test_the_person_and_the_agent_are_in_one_bridge_within_milliseconds(place: Place) -> None:
-    campaign = await place.campaign(*[B.PERSON] * 4)
+    campaign = await place.campaign(*[Behaviour.PERSON] * 4)
     names = await place.agents(2)
     place.start()
     place.connect(names)
@@ -52,7 +60,7 @@ async def test_the_person_and_the_agent_are_in_one_bridge_within_milliseconds(pl
 
 
 async def test_with_no_agent_within_the_grace_the_message_plays_and_the_call_is_abandoned(place: Place) -> None:
-    await place.campaign(B.PERSON)
+    await place.campaign(Behaviour.PERSON)
     names = await place.agents(1)
     place.start()
     place.connect(names)
@@ -63,7 +71,7 @@ async def test_with_no_agent_within_the_grace_the_message_plays_and_the_call_is_
 
 
 async def test_a_machine_is_recognised_and_dropped_when_the_campaign_asks_for_it(place: Place) -> None:
-    await place.campaign(B.MACHINE, B.PERSON, machine_detection="drop")
+    await place.campaign(Behaviour.MACHINE, Behaviour.PERSON, machine_detection="drop")
     names = await place.agents(2)
     place.start()
     place.connect(names)
@@ -73,7 +81,7 @@ async def test_a_machine_is_recognised_and_dropped_when_the_campaign_asks_for_it
 
 @pytest.mark.accepts("CAM-12")
 async def test_preview_never_dials_by_itself(place: Place) -> None:
-    await place.campaign(B.PERSON, dial_mode="preview")
+    await place.campaign(Behaviour.PERSON, dial_mode="preview")
     names = await place.agents(1)
     place.start()
     place.connect(names)
@@ -85,7 +93,7 @@ async def test_preview_never_dials_by_itself(place: Place) -> None:
 async def test_a_trunk_with_route_dialplan_asks_fastagi_for_its_caller_id(place: Place) -> None:
     place.configure(trunks={"trunk-out": {"endpoint": "trunk-out", "route": "dialplan", "max_calls": 10}})
     await place.pool.execute("INSERT INTO caller_ids (tenant_id, e164) VALUES (1, '+358401108888')")
-    await place.campaign(B.PERSON, B.BUSY, B.REJECTED, B.UNALLOCATED)
+    await place.campaign(Behaviour.PERSON, Behaviour.BUSY, Behaviour.REJECTED, Behaviour.UNALLOCATED)
     names = await place.agents(2)
     place.start()
     place.connect(names)
@@ -98,7 +106,7 @@ async def test_a_trunk_with_route_dialplan_asks_fastagi_for_its_caller_id(place:
 
 async def test_a_caller_id_is_reserved_for_its_call_and_free_when_the_call_ends(place: Place) -> None:
     await place.pool.execute("INSERT INTO caller_ids (tenant_id, e164) VALUES (1, '+358401108888')")
-    await place.campaign(*[B.BUSY] * 3)
+    await place.campaign(*[Behaviour.BUSY] * 3)
     names = await place.agents(1)
     place.start()
     place.connect(names)
@@ -122,7 +130,7 @@ async def test_without_the_daemon_a_hand_dialled_call_goes_on_with_the_fallback(
 
 
 async def test_a_used_up_list_completes_the_campaign(place: Place) -> None:
-    campaign = await place.campaign(B.BUSY)
+    campaign = await place.campaign(Behaviour.BUSY)
     names = await place.agents(1)
     place.start()
     place.connect(names)
@@ -133,7 +141,7 @@ async def test_a_used_up_list_completes_the_campaign(place: Place) -> None:
 
 @pytest.mark.accepts("CAM-05", "RED-02")
 async def test_a_campaign_paused_in_the_database_stops_dialling_at_once(place: Place) -> None:
-    campaign = await place.campaign(*[B.BUSY] * 50)
+    campaign = await place.campaign(*[Behaviour.BUSY] * 50)
     names = await place.agents(1)
     place.start()
     place.connect(names)

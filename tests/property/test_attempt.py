@@ -1,6 +1,7 @@
 """The attempt's state machine under every order, repetition and loss of events that two connections can produce."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,7 +143,7 @@ def test_only_legal_transitions_are_ever_seen(case: tuple[str, list[Event]], dat
         if data.draw(st.booleans()):
             events.insert(data.draw(st.integers(0, len(events))), event)
     _, states = run(events)
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         assert after is before or after in TRANSITIONS[before], (before, after)
 
 
