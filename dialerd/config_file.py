@@ -116,17 +116,13 @@ def build(layers: Layers, problems: list[Problem]) -> Config:
     try:
         config = Config.model_validate(layers.tree)
     except ValidationError as error:
-        problems += [
-            _explain(detail, layers) for detail in error.errors(include_url=False, include_context=False)
-        ]
+        problems += [_explain(detail, layers) for detail in error.errors(include_url=False, include_context=False)]
     if problems:
         raise ConfigError(problems)
     return config
 
 
-def from_environment(
-    environ: Mapping[str, str], problems: list[Problem]
-) -> Iterator[tuple[str, KeyPath, str]]:
+def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Iterator[tuple[str, KeyPath, str]]:
     """(variable, key, value) of each variable that is ours; our own names come last and win."""
     for name, path in LEGACY.items():
         if name not in environ:

@@ -10,6 +10,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
@@ -23,6 +24,7 @@ from dialerd.engine.engine import Engine
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.fastagi.verbs import load as load_verbs
 from dialerd.live import connection
+from dialerd.paths import shipped
 from dialerd.web.app import create_app
 from dialerd.web.server import BindFailed, serve
 
@@ -64,7 +66,7 @@ async def run(config: Config) -> int:
         desk = CallerIdDesk(
             config.node, engine.caller_ids, clock, lambda id_: _caller(engine, id_), engine.caller_id_selected
         )
-        agi = FastAgiServer(config.fastagi, load_verbs(), desk)
+        agi = FastAgiServer(config.fastagi, load_verbs(shipped("agi")), desk)
         try:
             await agi.start()
         except OSError as error:
@@ -80,9 +82,12 @@ async def _supervise(config: Config, engine: Engine) -> int:
     """Runs the engine's tasks until a signal; a task that ends by itself is a broken part."""
     stop = asyncio.Event()
     _on_signals(stop)
-    tasks = {asyncio.create_task(work, name=name) for name, work in engine.tasks().items()}
+    tasks: set[asyncio.Task[Any]] = {asyncio.create_task(work, name=name) for name, work in engine.tasks().items()}
     tasks |= {asyncio.create_task(_watch_loop(engine), name="loop")}
-    waits = {asyncio.create_task(stop.wait()): 0, asyncio.create_task(engine.replaced.wait()): 3}
+    waits: dict[asyncio.Task[Any], int] = {
+        asyncio.create_task(stop.wait()): 0,
+        asyncio.create_task(engine.replaced.wait()): 3,
+    }
     systemd.notify("READY=1", f"STATUS=dialling from node {config.node}")
     try:
         done, _ = await asyncio.wait([*tasks, *waits], return_when=asyncio.FIRST_COMPLETED)

@@ -92,8 +92,7 @@ class Cleaner:
         if depth and isinstance(value, Mapping):
             items = list(value.items())[:_MAX_ITEMS]
             return {
-                self._text(str(k), 64): "***" if _SECRET.search(str(k)) else self._value(v, depth - 1)
-                for k, v in items
+                self._text(str(k), 64): "***" if _SECRET.search(str(k)) else self._value(v, depth - 1) for k, v in items
             }
         if depth and isinstance(value, list | tuple | set | frozenset):
             return [self._value(item, depth - 1) for item in list(value)[:_MAX_ITEMS]]

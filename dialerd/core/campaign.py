@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
 from dialerd.core import phone
-from dialerd.core.windows import DEFAULT, Window
+from dialerd.core.calendar import Window
+from dialerd.core.windows import DEFAULT
 
 State = Literal["draft", "active", "paused", "stopped", "completed"]
 Action = Literal["start", "pause", "stop", "complete"]
@@ -105,9 +106,7 @@ def check(draft: Draft) -> None:
     if draft.dial_mode not in MODES:
         problems.append(("dial_mode", f"one of {', '.join(MODES)}"))
     elif draft.dial_mode not in MODES_READY:
-        problems.append(
-            ("dial_mode", f"this version has no {draft.dial_mode} pacing yet: {' or '.join(MODES_READY)}")
-        )
+        problems.append(("dial_mode", f"this version has no {draft.dial_mode} pacing yet: {' or '.join(MODES_READY)}"))
     if draft.machine_detection not in ("off", "drop"):
         problems.append(("machine_detection", "off or drop"))
     if draft.caller_id is not None and not _CALLER_ID.match(draft.caller_id):

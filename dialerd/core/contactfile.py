@@ -9,8 +9,9 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from dialerd.core.phone import Number, NumberRefused, parse
@@ -55,20 +56,23 @@ class Contact:
     custom: dict[str, str] = field(default_factory=dict)
 
 
+Effect = Literal["row_refused", "number_refused", "kept"]
+
+
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a row, or one number of it, is not taken.
+class Remark:
+    """What is to be said of a row, or of one number of it, and what it means for the row.
 
     `reason` is one of `phone.NumberRefused`'s, or: unclosed_quote, row_too_long, cell_too_long, control_characters,
-    too_many_cells, too_many_numbers, no_number, priority, zone; and from the import: duplicate_in_file,
-    duplicate_in_campaign. `whole_row` is False where the row's other numbers are taken.
+    too_many_cells, too_many_numbers, no_number, priority, zone. The import adds duplicate_in_file and
+    duplicate_in_campaign, and, of numbers that are kept, unknown_zone and dnc.
     """
 
     row: int
     column: str
     value: str
     reason: str
-    whole_row: bool = True
+    effect: Effect = "row_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +131,14 @@ def delimiter_of(line: str) -> str:
     return best if best in bare else ","
 
 
-def contacts(chunks: Iterable[str], default_region: str) -> Iterator[Contact | Refusal]:
+def contacts(chunks: Iterable[str], default_region: str) -> Iterator[Contact | Remark]:
     """The rows of a file, given its decoded text (lines end in \\n) in chunks of any size.
 
     Raises `FileRefused` when there is nothing to go by: an empty file, or several columns without a header.
     """
     columns: Columns | None = None
     for row, cells in _rows(_Lines(chunks)):
-        if isinstance(cells, Refusal):
+        if isinstance(cells, Remark):
             yield cells
             continue
         cells = [cell.strip() for cell in cells]
@@ -216,7 +220,7 @@ def _split(chunks: Iterable[str]) -> Iterator[str | None]:
         yield rest + "\n"
 
 
-def _rows(lines: _Lines) -> Iterator[tuple[int, list[str] | Refusal]]:
+def _rows(lines: _Lines) -> Iterator[tuple[int, list[str] | Remark]]:
     delimiter = delimiter_of(lines.peek())
     row = 0
     reader = csv.reader(lines, delimiter=delimiter)
@@ -229,7 +233,7 @@ def _rows(lines: _Lines) -> Iterator[tuple[int, list[str] | Refusal]]:
             return
         except (_Spoiled, csv.Error) as error:
             reason = str(error) if isinstance(error, _Spoiled) else "unclosed_quote"
-            yield row, Refusal(row, "", lines.rewind().strip(), reason)
+            yield row, Remark(row, "", lines.rewind().strip(), reason)
             reader = csv.reader(lines, delimiter=delimiter)
 
 
@@ -259,7 +263,7 @@ def _unique(cells: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> Iterator[Contact | Refusal]:
+def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> Iterator[Contact | Remark]:
     if spoiled := _bad_cell(row, cells, columns):
         yield spoiled
         return
@@ -278,31 +282,31 @@ def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> I
     if not re.match(r"[+-]?[0-9]{1,7}\Z", texts.get("priority", "0"), re.ASCII) or (
         abs(int(texts.get("priority", "0"))) > _PRIORITY
     ):
-        yield Refusal(row, "priority", texts["priority"], "priority")
+        yield Remark(row, "priority", texts["priority"], "priority")
         return
     zone = texts.get("zone")
     if zone is not None and not is_zone(zone):
-        yield Refusal(row, "zone", zone, "zone")
+        yield Remark(row, "zone", zone, "zone")
         return
     numbers: dict[str, Number] = {}
-    refusals: list[Refusal] = []
+    remarks: list[Remark] = []
     for name, cell in phones:
         try:
             number = parse(cell, region)
         except NumberRefused as refused:
-            refusals.append(Refusal(row, name, cell, refused.reason, whole_row=False))
+            remarks.append(Remark(row, name, cell, refused.reason, effect="number_refused"))
         else:
             numbers[number.e164] = Number(number.e164, number.region, (zone,)) if zone else number
     if len(numbers) > MAX_NUMBERS:
-        yield Refusal(row, "", "", "too_many_numbers")
+        yield Remark(row, "", "", "too_many_numbers")
         return
     if not numbers:
-        if refusals:
-            yield from (Refusal(r.row, r.column, r.value, r.reason) for r in refusals)
+        if remarks:
+            yield from (replace(remark, effect="row_refused") for remark in remarks)
         else:
-            yield Refusal(row, "", "", "no_number")
+            yield Remark(row, "", "", "no_number")
         return
-    yield from refusals
+    yield from remarks
     yield Contact(
         row=row,
         numbers=tuple(numbers.values()),
@@ -313,14 +317,14 @@ def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> I
     )
 
 
-def _bad_cell(row: int, cells: Sequence[str], columns: Columns) -> Refusal | None:
+def _bad_cell(row: int, cells: Sequence[str], columns: Columns) -> Remark | None:
     if len(cells) > len(columns.names) and any(cells[len(columns.names) :]):
-        return Refusal(row, "", cells[len(columns.names)][:100], "too_many_cells")
+        return Remark(row, "", cells[len(columns.names)][:100], "too_many_cells")
     for name, cell in zip(columns.names, cells, strict=False):
         if len(cell) > MAX_CELL:
-            return Refusal(row, name, cell[:100], "cell_too_long")
+            return Remark(row, name, cell[:100], "cell_too_long")
         if _CONTROL.search(cell):
-            return Refusal(row, name, cell[:100], "control_characters")
+            return Remark(row, name, cell[:100], "control_characters")
     return None
 
 

@@ -1,11 +1,14 @@
-"""When a campaign may call, as people write it: `mon-fri 09:00-20:00`. Weekdays are ISO (Monday is 1).
+"""When a campaign may call, as people write it: `mon-fri 09:00-20:00`, in the zone of the number that is called.
 
-A window lies within one day, in the zone of the number that is called; 24:00 is the end of a day.
+A window lies within one day; its end may be written 24:00.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from datetime import time
+from itertools import pairwise
+
+from dialerd.core.calendar import MIDNIGHT, Window
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TEXT = re.compile(
@@ -19,23 +22,14 @@ class WindowRefused(ValueError):
     """A text is not a calling window, or two windows overlap."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Window:
-    """One stretch of one weekday; `opens` and `closes` are HH:MM, 00:00 to 24:00, and so sort as text."""
-
-    weekday: int
-    opens: str
-    closes: str
-
-
 def parse(texts: Iterable[str]) -> list[Window]:
     """The windows of all texts, sorted. `always` is the whole week. Raises `WindowRefused`."""
     found: list[Window] = []
     for text in texts:
         found += _parse_one(text)
-    found.sort()
-    for one, two in zip(found, found[1:], strict=False):
-        if one.weekday == two.weekday and two.opens < one.closes:
+    found.sort(key=lambda w: (w.weekday, w.opens))
+    for one, two in pairwise(found):
+        if one.weekday == two.weekday and (one.closes == MIDNIGHT or two.opens < one.closes):
             raise WindowRefused(f"two windows overlap: {describe([one])[0]} and {describe([two])[0]}")
     return found
 
@@ -43,19 +37,24 @@ def parse(texts: Iterable[str]) -> list[Window]:
 def describe(windows: Sequence[Window]) -> list[str]:
     """The shortest texts that `parse` turns into these windows again."""
     texts = []
-    for opens, closes in sorted({(w.opens, w.closes) for w in windows}):
-        days = sorted(w.weekday for w in windows if (w.opens, w.closes) == (opens, closes))
-        texts.append(f"{_days(days)} {opens}-{closes}")
+    for opens, closes in sorted({(w.opens, closing(w)) for w in windows}):
+        days = sorted(w.weekday for w in windows if (w.opens, closing(w)) == (opens, closes))
+        texts.append(f"{_days(days)} {opens:%H:%M}-{closes}")
     return texts
+
+
+def closing(window: Window) -> str:
+    """The end of a window as HH:MM; 24:00 for the end of the day, as PostgreSQL's `time` has it too."""
+    return "24:00" if window.closes == MIDNIGHT else f"{window.closes:%H:%M}"
 
 
 def _parse_one(text: str) -> list[Window]:
     if text.strip().lower() == "always":
-        return [Window(day, "00:00", "24:00") for day in range(1, 8)]
+        return [Window(day, MIDNIGHT, MIDNIGHT) for day in range(1, 8)]
     match = _TEXT.match(text.lower())
     if match is None:
         raise WindowRefused(f"{text[:60]!r} is not a window: write 'mon-fri 09:00-20:00' or 'always'")
-    opens, closes = _time(match[2]), _time(match[3])
+    opens, closes = _minute(match[2]), _minute(match[3])
     if opens >= closes:
         raise WindowRefused(
             f"{text[:60]!r} closes before it opens: over midnight, write two windows (… 22:00-24:00, … 00:00-02:00)"
@@ -66,7 +65,7 @@ def _parse_one(text: str) -> list[Window]:
         if len(ends) > 2:
             raise WindowRefused(f"{part.strip()!r} is not a range of days")
         days.update((ends[0] - 1 + n) % 7 + 1 for n in range((ends[-1] - ends[0]) % 7 + 1))
-    return [Window(day, opens, closes) for day in sorted(days)]
+    return [Window(day, _time(opens), _time(closes)) for day in sorted(days)]
 
 
 def _day(name: str) -> int:
@@ -76,11 +75,15 @@ def _day(name: str) -> int:
     raise WindowRefused(f"{name!r} is not a day: {', '.join(DAYS)}")
 
 
-def _time(text: str) -> str:
+def _minute(text: str) -> int:
     hours, minutes = (int(part) for part in text.split(":"))
-    if hours > 24 or minutes > 59 or (hours == 24 and minutes):
+    if minutes > 59 or hours * 60 + minutes > 1440:
         raise WindowRefused(f"{text!r} is not a time between 00:00 and 24:00")
-    return f"{hours:02}:{minutes:02}"
+    return hours * 60 + minutes
+
+
+def _time(minute: int) -> time:
+    return time(minute // 60 % 24, minute % 60)
 
 
 def _days(days: Sequence[int]) -> str:

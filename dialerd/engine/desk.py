@@ -1,6 +1,6 @@
 """Caller-ID selection behind every door (FastAGI now, HTTP later): same answer, same limits, same log."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -27,7 +27,8 @@ class CallerIdDesk:
     """Implements `fastagi.desk.Desk`.
 
     `campaign` finds the running daemon's view of a campaign by its id as the dialplan wrote it, without I/O.
-    `selected` is told of each answer to an attempt of ours, before the call goes out, to write it on the attempt.
+    `selected` is told of each answer to an attempt of ours before the dialplan is, to record it on the attempt; it
+    must not wait and must not raise.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class CallerIdDesk:
         callerids: CallerIds,
         clock: Clock,
         campaign: Callable[[str], Caller | None],
-        selected: Callable[[str, Selection], Awaitable[None]],
+        selected: Callable[[str, Selection], None],
     ) -> None:
         self._node = node
         self._callerids = callerids
@@ -56,17 +57,19 @@ class CallerIdDesk:
             # No fallback either: a number that may not be dialled is not helped out.
             selection = Selection.without_pool(None, {f"bad_number_{refused.reason}": 1})
             return self._logged(selection, "", campaign, agent, holder)
-        ours = ids.is_attempt(holder)
-        key = holder if ours else f"{self._node}/{holder}"
         selection = await self._callerids.select(
-            caller.tenant_id, caller.campaign_id, number.e164, key, fallback, self._clock.now()
+            caller.tenant_id, caller.campaign_id, number.e164, self._key(holder), fallback, self._clock.now()
         )
-        if ours:
-            try:
-                await self._selected(holder, selection)
-            except Exception:  # PostgreSQL away: the call is committed already and goes on
-                log.exception("caller ID not written on the attempt", attempt=holder, cid_id=selection.cid_id)
+        if ids.is_attempt(holder):
+            self._selected(holder, selection)
         return self._logged(selection, phone.masked(number.e164), campaign, agent, holder)
+
+    async def release_cid(self, holder: str) -> None:
+        """See `Desk`."""
+        await self._callerids.release(self._key(holder), self._clock.now())
+
+    def _key(self, holder: str) -> str:
+        return holder if ids.is_attempt(holder) else f"{self._node}/{holder}"
 
     def _logged(self, selection: Selection, to: str, campaign: str, agent: str, holder: str) -> Selection:
         log.info(

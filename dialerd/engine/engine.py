@@ -37,6 +37,7 @@ from dialerd.engine.stasis import Stasis
 from dialerd.live.callerids import CallerIds
 from dialerd.live.figures import CampaignEvent, CampaignFigures, LiveFigures
 from dialerd.live.link import RedisLink
+from dialerd.store import callerids
 from dialerd.store.ledger import Ledger
 from dialerd.store.link import DbLink
 from dialerd.store.migrate import shipped_migrations
@@ -80,7 +81,7 @@ class Engine:
             lambda: self._db.pool, self._links_changed,
         )  # fmt: skip
         self._loader = Loader(
-            config, clock, self._campaigns, self._agents, self._caller_ids, self._campaign_changed, self._links_changed
+            config, self._campaigns, self._agents, self._caller_ids, self._campaign_changed, self._links_changed
         )
         self._pacer = Pacer(
             config, clock, self._calls, self._agents, self._campaigns, self._ami, self._caller_ids, self._ledger,
@@ -172,7 +173,7 @@ class Engine:
     async def _usage(self) -> Iterable[Usage]:
         if self._db.pool is None:
             raise ConnectionError("PostgreSQL is not connected")
-        return await self._loader.usage(self._db.pool)
+        return await callerids.usage(self._db.pool, self._clock.now(), self._config.dialing.reservation_seconds)
 
     def _campaign_changed(self, campaign: Campaign, before: str | None) -> None:
         log.info("campaign.state", campaign=campaign.id, before=before, state=campaign.state)
@@ -330,7 +331,7 @@ class Engine:
         """A campaign by its id as the dialplan wrote it."""
         return self._campaigns.get(int(id_)) if id_.isascii() and id_.isdigit() and len(id_) < 19 else None
 
-    async def caller_id_selected(self, holder: str, selection: Selection) -> None:
+    def caller_id_selected(self, holder: str, selection: Selection) -> None:
         """The dialplan asked for the caller ID of one of our calls."""
         call = self._calls.get(holder)
         if call is not None and selection.caller_id is not None:

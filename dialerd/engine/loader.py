@@ -6,21 +6,20 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
-from dialerd.clock import Clock
 from dialerd.config import Config
-from dialerd.core.callerid import CallerId, Usage
 from dialerd.core.causes import Outcome
 from dialerd.engine import reconciler
 from dialerd.engine.agents import Agents
 from dialerd.engine.campaign import Campaign, from_row
 from dialerd.live.callerids import CallerIds
+from dialerd.store import callerids
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
 
 _Q = queries("engine")
 _CAMPAIGNS, _COUNTS, _PENDING, _AGENTS = _Q.campaigns, _Q.counts, _Q.pending, _Q.agents
-_PUT_TRUNK, _CALLER_IDS, _USAGE, _COMPLETE = _Q.put_trunk, _Q.caller_ids, _Q.caller_id_usage, _Q.complete
+_PUT_TRUNK, _COMPLETE = _Q.put_trunk, _Q.complete
 
 
 class Loader:
@@ -29,7 +28,6 @@ class Loader:
     def __init__(
         self,
         config: Config,
-        clock: Clock,
         campaigns: dict[int, Campaign],
         agents: Agents,
         caller_ids: CallerIds,
@@ -37,7 +35,6 @@ class Loader:
         on_loaded: Callable[[], None],
     ) -> None:
         self._config = config
-        self._clock = clock
         self._campaigns = campaigns
         self._agents = agents
         self._caller_ids = caller_ids
@@ -63,7 +60,7 @@ class Loader:
             await pool.execute(_PUT_TRUNK, name, self._config.node, trunk.max_calls)
         await self._load_campaigns(pool)
         await self._load_agents(pool)
-        await self._load_caller_ids(pool)
+        self._caller_ids.load(await callerids.load(pool))
         self._on_loaded()
 
     async def run(self, pool_of: Callable[[], asyncpg.Pool | None]) -> None:
@@ -85,18 +82,11 @@ class Loader:
                 if "agents" in stale:
                     await self._load_agents(pool)
                 if "caller_ids" in stale:
-                    await self._load_caller_ids(pool)
+                    self._caller_ids.load(await callerids.load(pool))
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("loader.failed", error=str(error) or type(error).__name__)
                 continue
             self._on_loaded()
-
-    async def usage(self, pool: asyncpg.Pool) -> list[Usage]:
-        """What the attempts say of each caller ID's use."""
-        return [
-            Usage(r["id"], r["used_this_hour"], r["used_today"], r["last_used"], r["holder"])
-            for r in await pool.fetch(_USAGE)
-        ]
 
     async def _load_campaigns(self, pool: asyncpg.Pool) -> None:
         for row in await pool.fetch(_CAMPAIGNS, list(self._campaigns)):
@@ -118,12 +108,3 @@ class Loader:
         by_id = {row["id"]: row for row in rows}
         for agent in self._agents.load(rows):
             reconciler.restore(agent, by_id[agent.id], self._config.node)
-
-    async def _load_caller_ids(self, pool: asyncpg.Pool) -> None:
-        rows = await pool.fetch(_CALLER_IDS)
-        self._caller_ids.load(
-            CallerId(
-                r["id"], r["tenant_id"], r["campaign_id"], r["e164"], r["hourly_limit"], r["daily_limit"], r["active"]
-            )
-            for r in rows
-        )

@@ -1,13 +1,14 @@
 """What the engine shows: health and status, read from memory. Nothing secret, numbers never."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from dialerd import __version__
 from dialerd.config import Trunk
 from dialerd.core.attempt import State
 from dialerd.core.causes import Outcome
-from dialerd.core.status import CampaignStatus, Counts, Lines, Link, Status, TrunkStatus
+from dialerd.core.status import CampaignStatus, Lines, Link, Status, TrunkStatus
 from dialerd.engine.agents import Agents
 from dialerd.engine.calls import Calls
 from dialerd.engine.campaign import Campaign
@@ -44,6 +45,8 @@ def status(
 
 def _campaign(campaign: Campaign, calls: Calls) -> CampaignStatus:
     counts = campaign.counts()
+    dialled = counts.attempts - campaign.outcomes.get(Outcome.NOT_SENT, 0)
+    lines = _lines(campaign, calls)
     return CampaignStatus(
         id=campaign.id,
         name=campaign.name,
@@ -51,18 +54,13 @@ def _campaign(campaign: Campaign, calls: Calls) -> CampaignStatus:
         dial_mode=campaign.dial_mode,
         queue_name=campaign.queue_name,
         pending=campaign.pending,
-        lines=_lines(campaign, calls),
-        counts=counts,
-        answer_rate=counts.live_answers / _dialled(counts, campaign) if _dialled(counts, campaign) else None,
+        lines=lines,
+        counts=replace(counts, attempts=counts.attempts + len(calls.of(campaign.id))),
+        answer_rate=counts.live_answers / dialled if dialled else None,
         abandonment_rate=counts.abandoned / counts.live_answers if counts.live_answers else None,
         connect_ms=campaign.percentiles(),
         decision=campaign.decision,
     )
-
-
-def _dialled(counts: Counts, campaign: Campaign) -> int:
-    """Attempts that did leave us."""
-    return counts.attempts - campaign.outcomes.get(Outcome.NOT_SENT, 0)
 
 
 def _lines(campaign: Campaign, calls: Calls) -> Lines:

@@ -14,3 +14,7 @@ class Desk(Protocol):
         Never raises for what the caller got wrong: the reasons say it.
         """
         ...
+
+    async def release_cid(self, holder: str) -> None:
+        """The call ended: its number is free for others. Never raises; a call that has none is no error."""
+        ...

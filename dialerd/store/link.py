@@ -71,15 +71,16 @@ class DbLink:
         pool = await connect(self._config, "dialerd")
         try:
             await check(pool)
-            async with pool.acquire(timeout=self._config.statement_timeout_seconds) as session:
-                lost = asyncio.Event()
-                session.add_termination_listener(lambda _: lost.set())
-                await session.add_listener(CHANNEL, lambda _c, _p, _ch, payload: self._on_notify(payload))
-                await self._on_up(pool)
-                self._pool = pool
-                self._failures = 0
-                self._set("up", "")
-                await self._probe(session, lost)
+            # Not given back: terminate() ends it, listeners and all.
+            session = await pool.acquire(timeout=self._config.statement_timeout_seconds)
+            lost = asyncio.Event()
+            session.add_termination_listener(lambda _: lost.set())
+            await session.add_listener(CHANNEL, lambda _c, _p, _ch, payload: self._on_notify(payload))
+            await self._on_up(pool)
+            self._pool = pool
+            self._failures = 0
+            self._set("up", "")
+            await self._probe(session, lost)
         finally:
             self._pool = None
             pool.terminate()

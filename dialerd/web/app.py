@@ -1,18 +1,15 @@
 """The HTTP surface: health, status, the live stream, the agents' doors, the status page.
 
 `/health`, the login and the static files are open; everything else wants the bearer token or a session.
-A request that changes something and comes with the cookie must come from our own pages (`_own_page`).
+A request that changes something and comes with the cookie must come from our own pages (`own_page`).
 """
 
 import asyncio
-import hmac
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,11 +23,12 @@ from starlette.types import ASGIApp
 from dialerd.clock import Clock
 from dialerd.core.status import AgentRefused, AgentUnknown, Link, to_json
 from dialerd.web.auth import COOKIE, Door, Session
-from dialerd.web.errors import SAFE_HEADERS, Problem, unauthenticated
+from dialerd.web.errors import SAFE_HEADERS, Problem, too_many, unauthenticated
 from dialerd.web.events import EventStream, Figures, Streams
 from dialerd.web.limits import Limits
 from dialerd.web.pages import Pages
 from dialerd.web.port import Engine
+from dialerd.web.requests import address_of, own_page, pause_reason, read_fields, wants_page
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
@@ -71,6 +69,7 @@ def create_app(
             Route("/status", surface.status),
             Route("/events", surface.events),
             Route("/agents", surface.agents),
+            Route("/agents/{name}", surface.agent_verb, methods=["POST"]),  # the page's form: verb=…
             Route("/agents/{name}/{verb}", surface.agent_verb, methods=["POST"]),
             Route("/login", surface.login_page, methods=["GET"]),
             Route("/login", surface.login, methods=["POST"]),
@@ -148,15 +147,17 @@ class Surface:
     # -- what changes something
 
     async def agent_verb(self, request: Request) -> Response:
-        """POST /agents/{name}/{verb}: JSON for programs, back to the page for a form."""
-        fields = await _fields(request)
+        """POST /agents/{name}/{verb}: JSON for programs, back to the page for a form (which text browsers can
+        only steer by the button's name and value, so there the verb is a field)."""
+        fields = await read_fields(request)
         self._visitor(request, fields)
-        name, verb = request.path_params["name"], request.path_params["verb"]
+        name = request.path_params["name"]
+        verb = str(request.path_params.get("verb", fields.get("verb", "")))
         engine = self._engine
         calls: dict[str, Callable[[], Awaitable[None]]] = {
             "connect": lambda: engine.agent_connect(name),
             "disconnect": lambda: engine.agent_disconnect(name),
-            "pause": lambda: engine.agent_pause(name, _pause_reason(fields)),
+            "pause": lambda: engine.agent_pause(name, pause_reason(fields)),
             "ready": lambda: engine.agent_ready(name),
             "hangup": lambda: engine.agent_hangup(name),
         }
@@ -183,7 +184,7 @@ class Surface:
                 "The engine did not answer in time.",
                 "Look at /health; the agent's state tells.",
             ) from None
-        if _wants_page(request):
+        if wants_page(request):
             return RedirectResponse("/", status_code=303)
         return JSONResponse({"agent": name, "verb": verb, "ok": True})
 
@@ -200,26 +201,26 @@ class Surface:
 
     async def login(self, request: Request) -> Response:
         """The token, typed into the form (or sent as JSON)."""
-        fields = await _fields(request)
-        address = _address(request)
+        fields = await read_fields(request)
+        address = address_of(request)
         try:
-            _own_page(request, None, fields)
+            own_page(request, None, fields)
             if self._door.attempts.blocked(address):
-                raise _too_many()
+                raise too_many()
             if not self._door.knows(str(fields.get("token", "")).strip()):
                 self._door.attempts.failed(address)
                 raise Problem(
                     401, "wrong_token", "That is not the token.", "It is in dialerd.toml under [web]."
                 )
         except Problem as problem:
-            if not _wants_page(request):
+            if not wants_page(request):
                 raise
             return self._pages.login(problem)
         return self._let_in(request)
 
     async def login_links(self, request: Request) -> Response:
         """A link that signs in once; only for the bearer of the token: sessions do not breed sessions."""
-        visitor = self._visitor(request, await _fields(request))
+        visitor = self._visitor(request, await read_fields(request))
         if visitor.session is not None:
             raise Problem(
                 403, "token_needed", "Links are made with the token.", "Send the Authorization header."
@@ -229,7 +230,7 @@ class Surface:
 
     async def logout(self, request: Request) -> Response:
         """End the session."""
-        visitor = self._visitor(request, await _fields(request))
+        visitor = self._visitor(request, await read_fields(request))
         if visitor.session_id is not None:
             self._door.close_session(visitor.session_id)
         response = RedirectResponse("/login", status_code=303)
@@ -244,16 +245,16 @@ class Surface:
         if scheme:
             if scheme.lower() == "bearer" and self._door.knows(token.strip()):
                 return Visitor()
-            address = _address(request)
+            address = address_of(request)
             self._door.attempts.failed(address)
             # Counted after the comparison: one stale script must not lock out everybody behind its address.
-            raise _too_many() if self._door.attempts.blocked(address) else unauthenticated()
+            raise too_many() if self._door.attempts.blocked(address) else unauthenticated()
         id_ = request.cookies.get(COOKIE, "")
         session = self._door.session(id_) if id_ else None
         if session is None:
             raise unauthenticated()
         if fields is not None:
-            _own_page(request, session, fields)
+            own_page(request, session, fields)
         return Visitor(id_, session)
 
     def _let_in(self, request: Request) -> Response:
@@ -261,7 +262,7 @@ class Surface:
         if old:
             self._door.close_session(old)  # never go on with an id that was there before
         response: Response
-        response = self._pages.signed_in() if _wants_page(request) else JSONResponse({"ok": True})
+        response = self._pages.signed_in() if wants_page(request) else JSONResponse({"ok": True})
         response.set_cookie(
             COOKIE,
             self._door.open_session(),
@@ -275,7 +276,7 @@ class Surface:
     async def refused(self, request: Request, problem: Exception) -> Response:
         """A Problem as JSON; as a page for a browser, whose way in is the login form."""
         assert isinstance(problem, Problem)  # noqa: S101 — for mypy; Starlette looks handlers up by class
-        if not _wants_page(request):
+        if not wants_page(request):
             return problem.as_json()
         if problem.status == 401 and request.method == "GET" and request.url.path == "/":
             return RedirectResponse("/login", status_code=303)
@@ -301,71 +302,6 @@ async def _broken(_: Request, __: Exception) -> Response:
     return Problem(
         500, "internal_error", "Something went wrong in dialerd.", "The log says what.", SAFE_HEADERS
     ).as_json()
-
-
-def _own_page(request: Request, session: Session | None, fields: Mapping[str, Any]) -> None:
-    """Refuse what another site's page made the browser send (cross-site request forgery).
-
-    Sec-Fetch-Site, where the browser sends it, must say same-origin; else Origin must name the very host
-    that was asked. Clients that send neither are text browsers and programs: with a session they must send
-    its form token. The cookie is SameSite=Strict besides.
-    """
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is not None:
-        own = site == "same-origin"
-    elif origin is not None:
-        own = origin != "null" and urlsplit(origin).netloc == request.headers.get("host", "")
-    elif session is not None:
-        own = hmac.compare_digest(str(fields.get("csrf", "")).encode(), session.csrf.encode())
-    else:
-        own = True
-    if not own:
-        raise Problem(
-            403,
-            "cross_site",
-            "This did not come from dialerd's own page.",
-            "Open the status page and try there.",
-        )
-
-
-async def _fields(request: Request) -> dict[str, Any]:
-    """The body as a flat mapping, from JSON or a form; 400 when it is neither, 415 for another type."""
-    body = await request.body()
-    if not body:
-        return {}
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        if kind == "application/json":
-            fields = json.loads(body)
-            if not isinstance(fields, dict):
-                raise ValueError
-            return fields
-        if kind == "application/x-www-form-urlencoded":
-            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
-    except (ValueError, RecursionError):
-        raise Problem(400, "bad_body", "The body is not a JSON object or a small form.") from None
-    raise Problem(415, "content_type", f"The body is {kind[:80]!r}.", "Send application/json or a form.")
-
-
-def _pause_reason(fields: Mapping[str, Any]) -> str:
-    reason = fields.get("reason", "")
-    if not isinstance(reason, str) or len(reason) > 80 or not reason.isprintable():
-        raise Problem(400, "bad_reason", "A pause reason is one line of at most 80 printable characters.")
-    return reason.strip()
-
-
-def _too_many() -> Problem:
-    return Problem(
-        429, "too_many_attempts", "Too many wrong attempts from this address.", "Wait.", {"retry-after": "60"}
-    )
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
-
-
-def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "")
 
 
 def _health_word(link: Link) -> str:

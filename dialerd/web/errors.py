@@ -46,3 +46,10 @@ def unauthenticated() -> Problem:
         "Send 'Authorization: Bearer <token>' (dialerd.toml, [web] token), or sign in at /login.",
         {"www-authenticate": 'Bearer realm="dialerd"'},
     )
+
+
+def too_many() -> Problem:
+    """429: wait before the next attempt."""
+    return Problem(
+        429, "too_many_attempts", "Too many wrong attempts from this address.", "Wait.", {"retry-after": "60"}
+    )

@@ -56,20 +56,3 @@ WHERE a.active GROUP BY a.id ORDER BY a.id;
 -- Copies a trunk of the node's configuration to where the claim counts against it.
 INSERT INTO trunks (name, node, max_calls) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET node = EXCLUDED.node, max_calls = EXCLUDED.max_calls;
-
--- name: caller_ids
--- The pools of caller IDs.
-SELECT id, tenant_id, campaign_id, e164, hourly_limit, daily_limit, active FROM caller_ids ORDER BY id;
-
--- name: caller_id_usage
--- What each caller ID was used for in this hour and this day (UTC), and the call that has it: rebuilds Redis.
-SELECT c.id,
-       count(*) FILTER (WHERE a.claimed_at >= date_trunc('hour', now())) AS used_this_hour,
-       count(*) AS used_today,
-       max(a.claimed_at) AS last_used,
-       (array_agg(a.id::text ORDER BY a.claimed_at DESC) FILTER (WHERE a.state <> 'ended'))[1] AS holder
-FROM attempts a
-JOIN caller_ids c ON c.tenant_id = a.tenant_id AND c.e164 = a.caller_id
-                 AND (c.campaign_id IS NULL OR c.campaign_id = a.campaign_id)
-WHERE a.claimed_at >= date_trunc('day', now()) AND a.caller_id IS NOT NULL
-GROUP BY c.id;

@@ -208,6 +208,18 @@ async def test_a_release_ends_the_holders_own_reservation_only(callerids: Caller
     assert (await select(callerids, "b")).status is Status.OK
 
 
+async def test_a_release_that_comes_late_takes_nothing_from_the_next_holder(
+    callerids: CallerIds, client: redis.asyncio.Redis
+) -> None:
+    callerids.load(numbers(1))
+    assert (await select(callerids, "a")).status is Status.OK
+    await client.delete("reservation:1")  # over, or an operator did it
+    later = NOW + timedelta(seconds=TTL + 1)
+    assert (await select(callerids, "b", later)).status is Status.OK
+    assert not await callerids.release("a", later)
+    assert (await select(callerids, "c", later)).reasons == {"reserved": 1}
+
+
 async def test_a_reservation_that_nobody_released_ends_by_itself(
     client: redis.asyncio.Redis, database: Database
 ) -> None:

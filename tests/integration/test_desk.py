@@ -45,7 +45,7 @@ def told() -> list[tuple[str, Selection]]:
 
 @pytest.fixture
 def desk(callerids: CallerIds, told: list[tuple[str, Selection]]) -> CallerIdDesk:
-    async def selected(holder: str, selection: Selection) -> None:
+    def selected(holder: str, selection: Selection) -> None:
         told.append((holder, selection))
 
     return CallerIdDesk("node-a", callerids, Clock(), CAMPAIGNS.get, selected)
@@ -90,6 +90,15 @@ async def test_a_foreign_call_is_held_under_its_nodes_name(
     assert await callerids.release("node-a/1772442000.7", datetime.now(UTC))
 
 
+@pytest.mark.accepts("CID-05")
+@pytest.mark.parametrize("argument", [("1772442000.0",), ("",), ()])
+async def test_a_dialplan_gives_a_number_back_when_its_call_ends(port: int, argument: tuple[str, ...]) -> None:
+    first, second = [await ask_cid(port, "+12125550199", uniqueid=f"1772442000.{i}") for i in range(2)]
+    assert (first["CID_ID"], second["CID_ID"]) == ("2", "1")
+    assert await ask(port, headers("release-cid", argument, uniqueid="1772442000.0")) == {}
+    assert (await ask_cid(port, "+12125550199", uniqueid="1772442000.9"))["CID_ID"] == "2"
+
+
 @pytest.mark.parametrize(
     ("to", "campaign", "reason"),
     [
@@ -108,14 +117,6 @@ async def test_what_may_not_be_dialled_gets_no_number_not_even_the_fallback(
 ) -> None:
     answer = await ask_cid(port, to, campaign)
     assert answer == {"CID_STATUS": "NONE", "CID_NUMBER": "", "CID_ID": "", "CID_REASON": reason}
-
-
-async def test_a_record_that_fails_does_not_keep_the_call_waiting(callerids: CallerIds) -> None:
-    async def selected(holder: str, selection: Selection) -> None:
-        raise ConnectionRefusedError("PostgreSQL is away")
-
-    desk = CallerIdDesk("node-a", callerids, Clock(), CAMPAIGNS.get, selected)
-    assert (await desk.next_cid("+12125550199", "7", "", ATTEMPT)).status is Status.OK
 
 
 async def test_100_calls_at_once_share_no_number(port: int) -> None:

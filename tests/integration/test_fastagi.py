@@ -1,11 +1,14 @@
 """The FastAGI server against clients that behave, that break, and that attack; each time somebody else is served."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import structlog
+from structlog.testing import capture_logs
 
 from dialerd import config
 from dialerd.core.callerid import Selection, Status
@@ -28,6 +31,17 @@ class OneNumberDesk:
     async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
         self.asked.append((to, campaign, agent, holder))
         return self.selection
+
+    async def release_cid(self, holder: str) -> None:
+        raise AssertionError("nobody asked for a release")
+
+
+@pytest.fixture
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """The log lines of this test, whatever another test has configured."""
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        yield lines
 
 
 @pytest.fixture
@@ -114,6 +128,7 @@ REFUSED: Mapping[str, bytes] = {
     "no campaign": encoded(headers(args=("+14155559999",))),
     "a command in the campaign": encoded(headers(args=("+14155559999", '7" x', "anna"))),
     "a command in the agent": encoded(headers(args=("+14155559999", "7", "anna\r"))),
+    "a release of nothing that is an id": encoded(headers("release-cid", ("*",))),
     "no uniqueid": encoded(headers(args=ARGS, uniqueid="")),
     "a uniqueid of 1000 characters": encoded(headers(args=ARGS, uniqueid="1" * 1000)),
     "a uniqueid with a key in it": encoded(headers(args=ARGS, uniqueid="1 reservation:1")),
@@ -223,7 +238,7 @@ async def test_more_clients_than_allowed_are_closed_at_once(desk: OneNumberDesk)
     ],
 )
 async def test_a_reply_that_is_none_ends_this_conversation_only(
-    server: FastAgiServer, capsys: pytest.CaptureFixture[str], reply: bytes, why: str
+    server: FastAgiServer, logged: list[MutableMapping[str, Any]], reply: bytes, why: str
 ) -> None:
     client = await AgiClient.connect(server.port)
     await client.send(encoded(headers(args=ARGS)))
@@ -235,16 +250,18 @@ async def test_a_reply_that_is_none_ends_this_conversation_only(
     assert b"SET VARIABLE" not in await client.rest()
     client.close()
     await until(lambda: server.connections == 0)
-    assert why in capsys.readouterr().out
+    assert why in str(logged)
 
 
-async def test_no_reply_at_all_ends_the_conversation(server: FastAgiServer, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_reply_at_all_ends_the_conversation(
+    server: FastAgiServer, logged: list[MutableMapping[str, Any]]
+) -> None:
     client = await AgiClient.connect(server.port)
     await client.send(encoded(headers(args=ARGS)))
     await served(server.port)
     assert (await client.reader.readline()).startswith(b"SET VARIABLE")
     assert await client.closed(5)
-    assert "no reply within" in capsys.readouterr().out
+    assert "no reply within" in str(logged)
 
 
 async def test_a_hangup_between_replies_does_not_shift_them(server: FastAgiServer) -> None:

@@ -78,9 +78,7 @@ def test_our_own_variable_wins_over_the_older_name(etc: Path) -> None:
 
 
 def test_all_mistakes_are_named_at_once_with_file_line_and_key(etc: Path) -> None:
-    main = (
-        '[ami]\nprot = 5038\n\n[web]\nport = "x"\n\n[trunk.a]\nendpoint = "b"\n\n[trunks.t]\nmax_cals = 3\n'
-    )
+    main = '[ami]\nprot = 5038\n\n[web]\nport = "x"\n\n[trunk.a]\nendpoint = "b"\n\n[trunks.t]\nmax_cals = 3\n'
     assert complaints(etc, main, DIALERD_AMI_HOTS="h", DIALERD_TRUNKS_A_ROUTE="x") == [
         "DIALERD_AMI_HOTS: unknown variable; the nearest known is DIALERD_AMI_HOST",
         "DIALERD_TRUNKS_A_ROUTE: unknown variable; trunks are declared in files",

@@ -81,7 +81,7 @@ async function refresh() {
 }
 
 function lost(yes) {
-  board.querySelector(".lost").hidden = !yes;
+  document.body.classList.toggle("lost", yes);
 }
 
 let retry = 1000;

@@ -1,0 +1,33 @@
+# make help says what there is. Everything sets itself up first (lab/bootstrap.sh).
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+DURATION ?= 90
+export PYTHONPATH := .
+
+.PHONY: help setup check test features demo clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup:  ## install what is missing, make .venv
+	@lab/bootstrap.sh
+
+check: setup  ## lint, types, layers, unit and property tests: under 30 s
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+	$(PYTHON) -m pytest tests/unit tests/property
+
+test: setup  ## every test, with real PostgreSQL, Redis and Asterisk
+	$(PYTHON) -m pytest tests
+
+features: setup  ## write docs/features.md: what is promised, and which tests prove it
+	$(PYTHON) -m tests.features
+
+demo: setup  ## a campaign on a telephone network of its own, for DURATION=90 seconds
+	$(PYTHON) -m lab.demo --duration $(DURATION)
+
+clean:  ## remove what was made here
+	rm -rf .venv .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

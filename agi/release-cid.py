@@ -1,0 +1,20 @@
+"""agi://…/release-cid,<call>: the call ended, its caller ID is free again. For the `h` extension.
+
+<call> is the id under which next-cid was asked; without it, the channel's own.
+"""
+
+import re
+
+from dialerd.core.ids import attempt_of
+from dialerd.fastagi.desk import Desk
+from dialerd.fastagi.wire import AgiCall, BadRequest
+
+_ID = re.compile(r"[A-Za-z0-9_.:;-]{1,150}\Z", re.ASCII)
+
+
+async def run(call: AgiCall, desk: Desk) -> None:
+    """Tell the desk; the channel is dead by now and is told nothing."""
+    holder = call.argument(1) or call.uniqueid
+    if not _ID.match(holder):
+        raise BadRequest("not release-cid,<call>")
+    await desk.release_cid(attempt_of(holder))

@@ -1,0 +1,105 @@
+"""`dialer-admin contacts`: the import of files."""
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from dialerd.cli.common import Session, command, say, show_fields, show_json
+from dialerd.core.contactfile import Remark
+from dialerd.store import campaigns
+from dialerd.store.contacts import import_file, read_text
+
+_SHOWN = 20  # remarks on the terminal
+_KEPT = 1000  # remarks in the JSON document
+
+
+@click.group("contacts")
+def group() -> None:
+    """Contacts of a campaign."""
+
+
+@command(group, "import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--campaign", "campaign_name", required=True, help="Name or id.")
+@click.option("--region", help="ISO country for numbers without a country code.  [default: the tenant's]")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write every remark to this CSV file.")
+async def import_command(
+    session: Session, as_json: bool, file: Path, campaign_name: str, region: str | None, report: Path | None
+) -> None:
+    """Import a CSV file: good rows are taken, bad ones reported, nothing is half done.
+
+    Columns by their names in the first line: phone (number, tel, mobile … phone2 and so on for further numbers of the
+    same person), name, priority, external_id, zone (IANA); all others are kept as they are. A single column of numbers
+    needs no header. Comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252. The same file twice changes nothing.
+
+    \b
+    In the result: rows read; imported, the rows that became contacts; numbers, theirs; contacts, in the campaign
+    now; refused, rows and numbers by reason; unknown_zone and dnc, numbers that are kept but not dialled.
+    """
+    remarks = _Remarks(as_json)
+    size = _size(file)
+    async with session.tenant() as (pool, tenant):
+        campaign = await campaigns.find(pool, tenant.id, campaign_name)
+        where = (region or tenant.default_region).upper()
+        with ExitStack() as stack:
+            if report is not None:
+                stack.enter_context(remarks.writing_to(report))
+            progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+            bar = progress.add_task("importing", total=size)
+            text = read_text(file, lambda done: progress.update(bar, completed=done))
+            done = await import_file(pool, tenant.id, campaign.id, text, where, session.by, remarks)
+    result = asdict(done)
+    if as_json:
+        show_json({**result, "remarks": remarks.kept, "remarks_left_out": remarks.count - len(remarks.kept)})
+    else:
+        refused = ", ".join(f"{reason} {n}" for reason, n in sorted(done.refused.items())) or "none"
+        show_fields({**result, "refused": refused})
+        if remarks.count > _SHOWN:
+            say(f"… and {remarks.count - _SHOWN} more remarks" + ("" if report else "; --report FILE keeps them all"))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+class _Remarks:
+    """Takes what the import has to say: shown, kept for JSON, written to a file."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.count = 0
+        self.kept: list[Remark] = []
+        self._as_json = as_json
+        self._write: Callable[[list[str]], object] | None = None
+
+    @contextmanager
+    def writing_to(self, path: Path) -> Iterator[None]:
+        with path.open("w", newline="", encoding="utf-8") as out:
+            self._write = csv.writer(out).writerow
+            self._write(["row", "column", "value", "reason", "effect"])
+            yield
+
+    def __call__(self, remark: Remark) -> None:
+        self.count += 1
+        if self._as_json and self.count <= _KEPT:
+            self.kept.append(remark)
+        if not self._as_json and self.count <= _SHOWN:
+            where = f" {remark.column}" if remark.column else ""
+            say(f"row {remark.row}{where}: {remark.reason} {remark.value[:60]!r} ({remark.effect.replace('_', ' ')})")
+        if self._write is not None:
+            self._write([str(remark.row), *map(_inert, (remark.column, remark.value)), remark.reason, remark.effect])
+
+
+def _inert(cell: str) -> str:
+    """A cell that a spreadsheet will not take for a formula."""
+    return "'" + cell if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def register(cli: click.Group) -> None:
+    """Add this file's commands."""
+    cli.add_command(group)

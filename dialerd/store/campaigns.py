@@ -1,0 +1,183 @@
+"""Campaigns and tenants as an operator sees and changes them; every change leaves its row in call_events."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+
+import asyncpg
+
+from dialerd.core import campaign as rules
+from dialerd.core import windows as calling
+from dialerd.core.calendar import Window
+from dialerd.store.errors import NotFound, Refused
+from dialerd.store.queries import queries
+
+_Q = queries("admin")
+_TENANT, _ADD_EVENT, _CREATE, _ADD_WINDOWS = _Q.tenant, _Q.add_event, _Q.create_campaign, _Q.add_windows
+_CAMPAIGNS, _ID, _LOCK, _SET_STATE, _HAS_WINDOW = (
+    _Q.campaigns,
+    _Q.campaign_id,
+    _Q.lock_campaign,
+    _Q.set_state,
+    _Q.has_window,
+)
+_TRUNKS = _Q.trunks
+_BIGINT = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whose data it is; `default_region` (ISO 3166) reads numbers without a country code."""
+
+    id: int
+    name: str
+    default_region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign as stored, with how far it is. `windows` are texts that `core.windows.parse` reads."""
+
+    id: int
+    name: str
+    description: str
+    state: rules.State
+    dial_mode: str
+    pacing_ratio: float
+    queue_name: str
+    trunk: str
+    caller_id: str | None
+    max_retries: int
+    retry_delay_seconds: int
+    max_concurrent_calls: int
+    ring_timeout_seconds: int
+    wrap_up_seconds: int
+    machine_detection: str
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    windows: tuple[str, ...]
+    contacts: int
+    queued: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A trunk that a daemon has declared; `live` counts attempts that have not ended."""
+
+    name: str
+    node: str
+    max_calls: int
+    active: bool
+    live: int
+
+
+async def tenant(pool: asyncpg.Pool, name: str) -> Tenant:
+    """A tenant by name. Raises `NotFound`."""
+    row = await pool.fetchrow(_TENANT, name)
+    if row is None:
+        raise NotFound(f"there is no tenant {name!r}")
+    return Tenant(**row)
+
+
+async def create(pool: asyncpg.Pool, tenant_id: int, draft: rules.Draft, by: str) -> Campaign:
+    """Make a campaign. Raises `core.campaign.CampaignRefused`, or `Refused` when the name is taken."""
+    rules.check(draft)
+    d = draft
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            campaign_id: int = await connection.fetchval(
+                _CREATE, tenant_id, d.name, d.description, d.dial_mode, d.pacing_ratio, d.queue_name, d.trunk,
+                d.caller_id, d.max_retries, d.retry_delay_seconds, d.max_concurrent_calls, d.ring_timeout_seconds,
+                d.wrap_up_seconds, d.machine_detection,
+            )  # fmt: skip
+            await connection.execute(
+                _ADD_WINDOWS,
+                campaign_id,
+                [w.weekday for w in d.windows],
+                [f"{w.opens:%H:%M}" for w in d.windows],
+                [calling.closing(w) for w in d.windows],
+            )
+            await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "campaign.created", {"by": by})
+    except asyncpg.UniqueViolationError:
+        raise Refused(f"there is a campaign {draft.name!r} already") from None
+    return await get(pool, tenant_id, campaign_id)
+
+
+async def all_of(pool: asyncpg.Pool, tenant_id: int) -> list[Campaign]:
+    """The tenant's campaigns, newest first."""
+    return [_campaign(row) for row in await pool.fetch(_CAMPAIGNS, tenant_id, None)]
+
+
+async def get(pool: asyncpg.Pool, tenant_id: int, campaign_id: int) -> Campaign:
+    """One campaign. Raises `NotFound`."""
+    row = await pool.fetchrow(_CAMPAIGNS, tenant_id, campaign_id)
+    if row is None:
+        raise NotFound(f"there is no campaign {campaign_id}")
+    return _campaign(row)
+
+
+async def find(pool: asyncpg.Pool, tenant_id: int, name_or_id: str) -> Campaign:
+    """A campaign by what people type: its name, else its id. Raises `NotFound`."""
+    found = await pool.fetchval(_ID, tenant_id, name_or_id)
+    if found is None and name_or_id.isascii() and name_or_id.isdigit() and int(name_or_id) < _BIGINT:
+        found = int(name_or_id)
+    if found is None:
+        raise NotFound(f"there is no campaign {name_or_id!r}")
+    return await get(pool, tenant_id, found)
+
+
+async def change(
+    pool: asyncpg.Pool,
+    tenant_id: int,
+    campaign_id: int,
+    action: rules.Action,
+    by: str,
+    declared: Collection[str] = (),
+) -> Campaign:
+    """Start, pause or stop a campaign. `declared`: trunks of this node's file that a daemon may not have shown yet.
+
+    Raises `core.campaign.TransitionRefused`, `core.campaign.CampaignRefused` (it could not dial), `NotFound`.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        row = await connection.fetchrow(_LOCK, tenant_id, campaign_id)
+        if row is None:
+            raise NotFound(f"there is no campaign {campaign_id}")
+        before = rules.state_of(row["state"])
+        state = rules.after(before, action)
+        if action == "start":
+            await _check_start(connection, campaign_id, row["trunk"], declared)
+        await connection.execute(_SET_STATE, tenant_id, campaign_id, state)
+        detail = {"from": before, "to": state, "by": by}
+        await connection.execute(_ADD_EVENT, tenant_id, campaign_id, rules.EVENTS[action], detail)
+    return await get(pool, tenant_id, campaign_id)
+
+
+async def trunks(pool: asyncpg.Pool) -> list[Trunk]:
+    """The trunks of all nodes."""
+    return [Trunk(**row) for row in await pool.fetch(_TRUNKS)]
+
+
+async def _check_start(connection: Any, campaign_id: int, trunk: str, declared: Collection[str]) -> None:
+    problems = []
+    if not await connection.fetchval(_HAS_WINDOW, campaign_id):
+        problems.append(("windows", "there is none, so no number may ever be called"))
+    known = {row["name"]: row["active"] for row in await connection.fetch(_TRUNKS)}
+    if trunk not in known and trunk not in declared:
+        names = ", ".join(sorted({*known, *declared})) or "none"
+        problems.append(("trunk", f"{trunk!r} is unknown; known: {names}"))
+    elif not known.get(trunk, True):
+        problems.append(("trunk", f"{trunk!r} is switched off"))
+    if problems:
+        raise rules.CampaignRefused(problems)
+
+
+def _campaign(row: asyncpg.Record) -> Campaign:
+    windows = [Window(day, time.fromisoformat(opens), _closes(closes)) for day, opens, closes in row["windows"]]
+    return Campaign(**{**row, "windows": tuple(calling.describe(windows))})
+
+
+def _closes(text: str) -> time:
+    return time(0) if text == "24:00" else time.fromisoformat(text)

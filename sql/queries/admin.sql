@@ -1,0 +1,99 @@
+-- What an operator asks: campaigns, agents, caller IDs, trunks, single calls. Every query is bound to a tenant.
+
+-- name: tenant
+-- A tenant by its name.
+SELECT id, name, default_region FROM tenants WHERE name = $1;
+
+-- name: add_event
+-- The audit row of an operator's change.
+INSERT INTO call_events (tenant_id, campaign_id, at, kind, detail) VALUES ($1, $2, now(), $3, $4);
+
+-- name: create_campaign
+-- A new campaign in state draft; its id.
+INSERT INTO campaigns (tenant_id, name, description, dial_mode, pacing_ratio, queue_name, trunk, caller_id, max_retries,
+                       retry_delay_seconds, max_concurrent_calls, ring_timeout_seconds, wrap_up_seconds,
+                       machine_detection)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+RETURNING id;
+
+-- name: add_windows
+-- The calling windows of a campaign. As text, because Python's time knows no 24:00.
+INSERT INTO campaign_windows (campaign_id, weekday, opens, closes)
+SELECT $1, weekday, opens::time, closes::time FROM unnest($2::smallint[], $3::text[], $4::text[]) AS w (weekday, opens, closes);
+
+-- name: campaigns
+-- A tenant's campaigns, newest first, with how far each is; one of them when $2 is not null.
+SELECT c.id, c.name, c.description, c.state, c.dial_mode, c.pacing_ratio, c.queue_name, c.trunk, c.caller_id,
+       c.max_retries, c.retry_delay_seconds, c.max_concurrent_calls, c.ring_timeout_seconds, c.wrap_up_seconds,
+       c.machine_detection, c.created_at, c.started_at, c.completed_at,
+       COALESCE((SELECT jsonb_agg(jsonb_build_array(w.weekday, left(w.opens::text, 5), left(w.closes::text, 5)))
+                 FROM campaign_windows w WHERE w.campaign_id = c.id), '[]') AS windows,
+       (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id) AS contacts,
+       (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'queued') AS queued,
+       (SELECT count(*) FROM attempts a WHERE a.campaign_id = c.id) AS attempts
+FROM campaigns c
+WHERE c.tenant_id = $1 AND ($2::bigint IS NULL OR c.id = $2)
+ORDER BY c.id DESC;
+
+-- name: campaign_id
+-- A campaign by its name.
+SELECT id FROM campaigns WHERE tenant_id = $1 AND name = $2;
+
+-- name: lock_campaign
+-- The campaign as it is, held until the end of the transaction; foreign keys to it are not held up.
+SELECT state, trunk FROM campaigns WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE;
+
+-- name: set_state
+-- A campaign's new state; started_at keeps the first start.
+UPDATE campaigns SET state = $3, updated_at = now(),
+       started_at = CASE WHEN $3 = 'active' THEN COALESCE(started_at, now()) ELSE started_at END,
+       completed_at = CASE $3 WHEN 'completed' THEN now() WHEN 'active' THEN NULL ELSE completed_at END
+WHERE tenant_id = $1 AND id = $2;
+
+-- name: has_window
+-- Whether a campaign may call at any time at all.
+SELECT EXISTS (SELECT FROM campaign_windows WHERE campaign_id = $1);
+
+-- name: trunks
+-- The trunks that daemons have declared, with their live attempts.
+SELECT name, node, max_calls, active,
+       (SELECT count(*) FROM attempts a WHERE a.trunk = t.name AND a.state <> 'ended') AS live
+FROM trunks t ORDER BY name;
+
+-- name: add_agent
+-- A new agent; its id.
+INSERT INTO agents (tenant_id, name, full_name, endpoint) VALUES ($1, $2, $3, $4) RETURNING id;
+
+-- name: add_queues
+-- The queues that an agent serves.
+INSERT INTO agent_queues (agent_id, queue_name) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING;
+
+-- name: agents
+-- A tenant's agents with their queues and where they are now.
+SELECT a.id, a.name, a.full_name, a.endpoint, a.active, a.state, a.state_at, a.node,
+       COALESCE((SELECT array_agg(q.queue_name ORDER BY q.queue_name) FROM agent_queues q WHERE q.agent_id = a.id),
+                '{}') AS queues
+FROM agents a WHERE a.tenant_id = $1 ORDER BY a.name;
+
+-- name: add_caller_id
+-- A new caller ID of a campaign's pool, or of the tenant's when the campaign is null; its id.
+INSERT INTO caller_ids (tenant_id, campaign_id, e164, carrier, area_code, daily_limit, hourly_limit)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id;
+
+-- name: caller_ids
+-- A tenant's caller IDs.
+SELECT i.id, i.e164, i.carrier, i.area_code, i.daily_limit, i.hourly_limit, i.active, c.name AS campaign
+FROM caller_ids i LEFT JOIN campaigns c ON c.id = i.campaign_id
+WHERE i.tenant_id = $1 ORDER BY c.name NULLS FIRST, i.e164;
+
+-- name: call
+-- One attempt in full.
+SELECT a.id::text, a.state, a.outcome, a.e164, a.caller_id, a.trunk, a.node, a.cause, a.dial_status, a.detail, a.machine,
+       a.claimed_at, a.dialed_at, a.ringing_at, a.answered_at, a.connected_at, a.ended_at, a.contact_id,
+       a.campaign_id, c.name AS campaign, g.name AS agent
+FROM attempts a JOIN campaigns c ON c.id = a.campaign_id LEFT JOIN agents g ON g.id = a.agent_id
+WHERE a.tenant_id = $1 AND a.id = $2;
+
+-- name: call_events
+-- What happened to an attempt, in the order in which it was learned.
+SELECT at, kind, detail FROM call_events WHERE tenant_id = $1 AND attempt_id = $2 ORDER BY id LIMIT 1000;

@@ -1,0 +1,152 @@
+"""The import of contact files into a real database."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from dialerd.core.campaign import Draft
+from dialerd.core.contactfile import FileRefused, Remark
+from dialerd.store import campaigns
+from dialerd.store.contacts import Report, import_file, read_text
+from dialerd.store.errors import NotFound, Refused
+
+TENANT = 1
+
+
+async def campaign(pool: asyncpg.Pool, name: str = "c") -> int:
+    draft = Draft(name=name, dial_mode="progressive", queue_name="q", trunk="t")
+    return (await campaigns.create(pool, TENANT, draft, "test")).id
+
+
+async def take(pool: asyncpg.Pool, campaign_id: int, text: str) -> tuple[Report, list[tuple[int, str, str]]]:
+    remarks: list[Remark] = []
+    report = await import_file(pool, TENANT, campaign_id, [text], "FI", "test", remarks.append)
+    return report, [(r.row, r.reason, r.effect) for r in remarks]
+
+
+async def stored(pool: asyncpg.Pool, campaign_id: int) -> list[tuple[object, ...]]:
+    rows = await pool.fetch(
+        """SELECT c.name, c.priority, c.external_id, c.custom, n.position, n.e164, n.zones
+           FROM contacts c JOIN numbers n ON n.contact_id = c.id WHERE c.campaign_id = $1 ORDER BY c.id, n.position""",
+        campaign_id,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_good_rows_are_stored_with_all_that_they_hold(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    text = "phone,phone2,name,priority,external_id,zone,city\n0401234567,+1 212 456 7890,Aino,5,x1,,Espoo\n"
+    report, remarks = await take(pool, id_, text)
+    assert (report.rows, report.imported, report.contacts, report.numbers) == (1, 1, 1, 2)
+    assert remarks == []
+    custom = {"city": "Espoo"}
+    assert await stored(pool, id_) == [
+        ("Aino", 5, "x1", custom, 0, "+358401234567", ["Europe/Helsinki", "Europe/Mariehamn"]),
+        ("Aino", 5, "x1", custom, 1, "+12124567890", ["America/New_York"]),
+    ]
+
+
+@pytest.mark.accepts("NUM-01")
+async def test_bad_rows_are_told_one_by_one_and_the_good_ones_kept(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    await pool.execute("INSERT INTO dnc (tenant_id, e164, source) VALUES (1, '+358401111111', 'test')")
+    await pool.execute("INSERT INTO dnc (campaign_id, e164, source) VALUES (NULL, '+358402222222', 'all')")
+    await take(pool, id_, "0409999999\n")
+    text = (
+        "phone,phone2,zone\n"
+        "0401111111,,\n"  # 2: on the tenant's list
+        "0402222222,,\n"  # 3: on the installation's list
+        "500&PJSIP/itsp/1,,\n"  # 4
+        "040 111 1111,,\n"  # 5: the same number, spelled otherwise
+        "0403333333,0409999999,\n"  # 6: its second number is in the campaign
+        "0403333333,,\n"  # 7: kept, for row 6 was not
+        "0404444444,12,\n"  # 8: one number good, one bad
+        "0405555555,,Mars/X\n"  # 9
+        "+800 1234 5678,,\n"  # 10: valid, of no zone
+        "+800 1234 5679,,Europe/Paris\n"  # 11: of the zone that the row gives
+    )
+    report, remarks = await take(pool, id_, text)
+    assert remarks == [
+        (2, "dnc", "kept"),
+        (3, "dnc", "kept"),
+        (4, "characters", "row_refused"),
+        (5, "duplicate_in_file", "row_refused"),
+        (6, "duplicate_in_campaign", "row_refused"),
+        (8, "short", "number_refused"),
+        (9, "zone", "row_refused"),
+        (10, "unknown_zone", "kept"),
+    ]
+    assert report.refused == {
+        "characters": 1,
+        "duplicate_in_file": 1,
+        "duplicate_in_campaign": 1,
+        "short": 1,
+        "zone": 1,
+    }
+    assert (report.rows, report.imported, report.contacts, report.dnc, report.unknown_zone) == (10, 6, 7, 2, 1)
+    zones = {row[5]: row[6] for row in await stored(pool, id_)}
+    assert zones["+80012345678"] == [] and zones["+80012345679"] == ["Europe/Paris"]
+
+
+async def test_the_same_file_twice_changes_nothing(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    text = "phone,name\n" + "".join(f"04012{n:05},n{n}\n" for n in range(4500))
+    first, _ = await take(pool, id_, text)
+    before = await stored(pool, id_)
+    again, _ = await take(pool, id_, text)
+    assert first.imported == 4500
+    assert (again.imported, again.contacts, again.refused) == (0, 4500, {"duplicate_in_campaign": 4500})
+    assert await stored(pool, id_) == before
+    other = await campaign(pool, "other")
+    assert (await take(pool, other, text))[0].imported == 4500
+
+
+async def test_a_file_that_fails_at_its_end_leaves_nothing(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dialerd.store.contacts.MAX_CONTACTS", 4000)
+    id_ = await campaign(pool)
+    with pytest.raises(FileRefused, match="more than 4000"):
+        await take(pool, id_, "".join(f"04012{n:05}\n" for n in range(4500)))
+    assert await stored(pool, id_) == []
+    assert await pool.fetchval("SELECT count(*) FROM call_events WHERE kind = 'contacts.imported'") == 0
+
+
+async def test_two_imports_at_once_into_one_campaign_do_not_mix(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    text = "".join(f"04012{n:05}\n" for n in range(3000))
+    results = await asyncio.gather(take(pool, id_, text), take(pool, id_, text), return_exceptions=True)
+    assert sum(isinstance(r, Refused) for r in results) == 1
+    assert len(await stored(pool, id_)) == 3000
+
+
+async def test_an_import_leaves_its_audit_row_and_tells_the_daemon(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    told: asyncio.Queue[str] = asyncio.Queue()
+    async with pool.acquire() as listener:
+
+        def hear(*event: object) -> None:
+            told.put_nowait(str(event[3]))
+
+        await listener.add_listener("dialerd", hear)
+        await take(pool, id_, "0401234567\n")
+        assert await asyncio.wait_for(told.get(), 10) == f"campaigns:{id_}"
+        await listener.remove_listener("dialerd", hear)
+    row = await pool.fetchrow("SELECT campaign_id, detail FROM call_events WHERE kind = 'contacts.imported'")
+    assert row is not None
+    assert tuple(row) == (id_, {"imported": 1, "numbers": 1, "by": "test"})
+
+
+async def test_another_tenants_campaign_is_not_found(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    await pool.execute("INSERT INTO tenants (name) VALUES ('other')")
+    with pytest.raises(NotFound):
+        await import_file(pool, 2, id_, ["0401234567\n"], "FI", "test")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+async def test_encodings_and_line_ends_read_the_same(tmp_path: Path, encoding: str, end: str) -> None:
+    file = tmp_path / "f.csv"
+    file.write_bytes(end.join(["phone;name", "0401234567;Ämmä", "0401234568;b", ""]).encode(encoding))
+    assert "".join(read_text(file)) == "phone;name\n0401234567;Ämmä\n0401234568;b\n"
