@@ -1,7 +1,7 @@
 """The shipped dialplan together with dialerd's own FastAGI server, on a real Asterisk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
@@ -24,11 +24,15 @@ class OneAnswerDesk:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str, str]] = []
+        self.released: list[str] = []
         self.answer = Selection(Status.OK, "+35840555001", 12)
 
     async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
         self.asked.append((to, campaign, agent, holder))
         return self.answer
+
+    async def release_cid(self, holder: str) -> None:
+        self.released.append(holder)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,12 @@ async def call(lab: Lab, index: int) -> str:
         return attempt
 
 
+async def comes_true(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
 def shown(lab: Lab, index: int) -> list[tuple[str, str]]:
     """The caller ID and attempt of every INVITE to that number."""
     return [(i.caller_id, i.attempt) for i in lab.invites() if i.number == number(Behaviour.BUSY, index)]
@@ -70,11 +80,17 @@ async def test_the_call_shows_the_caller_id_that_dialerd_chose(lab: Lab, desk: O
     assert shown(lab, index) == [("+35840555002", attempt)]
 
 
+async def test_a_caller_id_is_given_back_when_its_call_ends(lab: Lab, desk: OneAnswerDesk) -> None:
+    attempt = await call(lab, 60)
+    await comes_true(lambda: desk.released == [attempt])
+
+
 async def test_no_caller_id_means_no_call(lab: Lab, desk: OneAnswerDesk) -> None:
     desk.answer = Selection(Status.NONE, None, None, {"reserved": 1})
     await call(lab, 20)
     assert len(desk.asked) == 1
     assert shown(lab, 20) == []
+    assert desk.released == []
 
 
 async def test_a_desk_that_does_not_answer_means_the_fallback(lab: Lab) -> None:
@@ -93,9 +109,7 @@ async def test_an_agent_who_dials_by_hand_shows_a_caller_id_of_the_pool(lab: Lab
     lab.wait_registered()
     lab.pbx.cli("dialplan set global DIALERD_CAMPAIGN 7")
     lab.phone_dial("agent-1", number(Behaviour.BUSY, 50))
-    async with asyncio.timeout(10):
-        while not shown(lab, 50):
-            await asyncio.sleep(0.02)
+    await comes_true(lambda: bool(shown(lab, 50)))
     [(to, campaign, agent, holder)] = desk.asked
     assert (to, campaign, agent) == (number(Behaviour.BUSY, 50), "7", "agent-1")
     assert shown(lab, 50) == [("+35840555001", holder)]

@@ -221,6 +221,26 @@ async def test_the_manager_shows_only_what_dialerd_needs(lab: Lab) -> None:
             assert answer["Response"] == "Error"
 
 
+async def test_without_the_secrets_nobody_logs_in(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, agents=0)
+    for name in ("manager.conf", "ari.conf"):
+        (lab.pbx.etc / "dialerd-secrets" / name).unlink()
+    with lab:
+        for line in ("Secret: \r\n", "", f"Secret: {lab.ami_secret}\r\n"):
+            reader, writer = await asyncio.open_connection(lab.ami_host, lab.ami_port)
+            await reader.readline()
+            writer.write(f"Action: Login\r\nUsername: dialerd\r\n{line}\r\n".encode())
+            assert b"Response: Error" in await asyncio.wait_for(reader.readline(), 5)
+            writer.close()
+        for password in ("", lab.ari_password):
+            login = {"Authorization": aiohttp.encode_basic_auth("dialerd", password)}
+            async with (
+                aiohttp.ClientSession(headers=login) as session,
+                session.get(f"{lab.ari_url}/channels") as answer,
+            ):
+                assert answer.status == 401
+
+
 def test_the_logs_of_a_start_have_no_errors(tmp_path: Path) -> None:
     with Lab(tmp_path, agents=1) as lab:
         logs = lab.pbx.log_tail(200) + lab.carrier.log_tail(200)
