@@ -75,6 +75,18 @@ class Daemon:
         finally:
             self._process = None
 
+    def signal(self, name: str) -> None:
+        """Sends a signal ("SIGTERM")."""
+        os.kill(self.pid, signal.Signals[name])
+
+    def wait(self, seconds: float) -> int:
+        """Waits for it to end by itself; the exit status."""
+        if self._process is None:
+            raise RuntimeError("dialerd is not running")
+        status = self._process.wait(seconds)
+        self._process = None
+        return status
+
     def kill9(self) -> None:
         """Ends it as a crash would."""
         if self._process is not None:

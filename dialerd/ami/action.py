@@ -54,11 +54,10 @@ def fields(call: Originate) -> dict[str, str | list[str]]:
         "Async": "true",
         "Timeout": str(call.ring_timeout_seconds * 1000),
         "Account": ids.ACCOUNT,
-        "Variable": [
-            f"PJSIP_HEADER(add,X-Dialer-Attempt)={call.attempt}",
-            *(f"{name}={value}" for name, value in variables.items()),
-        ],
+        "Variable": [f"{name}={value}" for name, value in variables.items()],
     }
+    if call.route == "direct":  # on the other route the dialplan adds the header, to the channel that has the INVITE
+        action["Variable"] = [f"PJSIP_HEADER(add,X-Dialer-Attempt)={call.attempt}", *action["Variable"]]
     if call.caller_id is not None:
         _require("caller id", call.caller_id, phone.E164.match(call.caller_id) is not None)
         action["CallerID"] = f'"{call.caller_id}" <{call.caller_id}>'

@@ -77,16 +77,17 @@ class Engine:
             self._calls, self._agents, self._ari, clock, config.dialing.grace_seconds, self._spawn
         )
         self._stasis = Stasis(self._calls, self._conversations)
+        claiming = asyncio.Lock()
         self._reconciler = Reconciler(
-            config, clock, self._calls, self._agents, self._campaigns, self._conversations, self._ari,
-            lambda: self._db.pool, self._links_changed,
+            config, clock, self._calls, self._agents, self._campaigns, self._conversations, self._ari, self._ledger,
+            lambda: self._db.pool, claiming, self._links_changed,
         )  # fmt: skip
         self._loader = Loader(
             config, self._campaigns, self._agents, self._caller_ids, self._campaign_changed, self._links_changed
         )
         self._pacer = Pacer(
             config, clock, self._calls, self._agents, self._campaigns, self._ami, self._caller_ids, self._ledger,
-            lambda: self._db.pool, self.gate, self._loader.used_up,
+            lambda: self._db.pool, claiming, self.gate, self._loader.used_up,
         )  # fmt: skip
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:

@@ -50,6 +50,7 @@ class Pacer:
         caller_ids: CallerIds,
         ledger: Ledger,
         pool: Callable[[], asyncpg.Pool | None],
+        claiming: asyncio.Lock,
         gate: Callable[[], str | None],
         on_complete: Callable[[Campaign], None],
     ) -> None:
@@ -62,6 +63,7 @@ class Pacer:
         self._caller_ids = caller_ids
         self._ledger = ledger
         self._pool = pool
+        self._claiming = claiming
         self._gate = gate
         self._on_complete = on_complete
         self._wake = asyncio.Event()
@@ -130,7 +132,9 @@ class Pacer:
     async def _dial(self, campaign: Campaign, trunk: Trunk, lines: int) -> str | None:
         """Claims and dials. Returns why not, when the claim gave nothing."""
         try:
-            result = await self._claim(campaign, lines)
+            async with self._claiming:
+                result = await self._claim(campaign, lines)
+                fresh = self._begin(campaign, result)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # Whether it was committed is not known (F14); reconcile reads it back. Zero times beats twice.
             log.warning("claim.failed", campaign=campaign.id, error=str(error) or type(error).__name__)
@@ -139,7 +143,12 @@ class Pacer:
         if result.refusal is not None:
             return self._refused(campaign, result.refusal)
         self._refusals[campaign.id] = None
-        self._buckets[campaign.trunk].take(len(result.taken))
+        self._buckets[campaign.trunk].take(len(fresh))
+        await asyncio.gather(*(self._originate(call, trunk) for call in fresh))
+        return None
+
+    def _begin(self, campaign: Campaign, result: Claim) -> list[Call]:
+        """The attempts of a claim as live calls."""
         campaign.pending = max(0, campaign.pending - len(result.taken))
         now, monotonic = self._clock.now(), self._clock.monotonic()
         fresh = [
@@ -147,8 +156,7 @@ class Pacer:
         ]
         for call in fresh:
             self._calls.add(call)
-        await asyncio.gather(*(self._originate(call, trunk) for call in fresh))
-        return None
+        return fresh
 
     async def _claim(self, campaign: Campaign, lines: int) -> Claim:
         pool = self._pool()

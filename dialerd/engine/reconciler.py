@@ -23,6 +23,7 @@ from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
+from dialerd.store.ledger import Ledger
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,9 @@ class Reconciler:
         campaigns: dict[int, Campaign],
         conversations: Conversations,
         ari: AriLink,
+        ledger: Ledger,
         pool: Callable[[], asyncpg.Pool | None],
+        claiming: asyncio.Lock,
         on_done: Callable[[], None],
     ) -> None:
         self._config = config
@@ -53,7 +56,9 @@ class Reconciler:
         self._campaigns = campaigns
         self._conversations = conversations
         self._ari = ari
+        self._ledger = ledger
         self._pool = pool
+        self._claiming = claiming
         self._on_done = on_done
         self._wanted = asyncio.Event()
         self.done = False
@@ -113,12 +118,15 @@ class Reconciler:
     async def _take_over(self, pool: asyncpg.Pool) -> None:
         """Attempts of this node that are live in PostgreSQL and unknown here: a daemon's before us, or a claim whose
         COMMIT reply was lost. They may have been dialled, so they never are again."""
-        for row in await pool.fetch(_LIVE_ATTEMPTS, self._config.node):
+        async with self._claiming:  # else a claim that is just being answered would look like one of these
+            known = {call.attempt for call in self._calls} | self._ledger.ending
+            rows = await pool.fetch(_LIVE_ATTEMPTS, self._config.node)
+        for row in rows:
             campaign = self._campaigns.get(row["campaign_id"])
-            old = (self._clock.now() - row["claimed_at"]).total_seconds()
-            if row["id"] in self._calls or campaign is None or old < self._config.postgres.statement_timeout_seconds:
+            if row["id"] in known or row["id"] in self._calls or campaign is None:
                 continue
-            call = _from_row(row, campaign, self._clock.monotonic() - old)
+            age = (self._clock.now() - row["claimed_at"]).total_seconds()
+            call = _from_row(row, campaign, self._clock.monotonic() - age)
             log.info("reconcile.take_over", attempt=call.attempt, state=call.state.value)
             self._calls.add(call)
 
@@ -136,17 +144,18 @@ class Reconciler:
             if call is None or channel.id not in seen or not channel.in_app:
                 continue
             bridge = where.get(channel.id)
-            agent = self._agents.get(ids.agent_of(bridge or ""))
-            if agent is not None and bridge is not None:
-                self._put_together(call, agent, bridge)
+            partner = self._agents.get(ids.agent_of(bridge or ""))
+            if partner is not None and bridge is not None:
+                self._put_together(call, partner, bridge)
             elif call.agent_id is None and not call.waits:
                 self._conversations.offer(call)
         self._free_the_stuck(where)
 
     def _put_together(self, call: Call, agent: Agent, bridge: str) -> None:
         """They stand in one bridge: whatever we believed, they talk."""
-        if agent.state is AgentState.READY:
+        if agent.state in (AgentState.READY, AgentState.RESERVED, AgentState.ON_CALL):
             agent.attempt = call.attempt
+        if agent.state is AgentState.READY:
             self._agents.step(agent, Do.RESERVE)
         call.agent_id, call.waits = agent.id, False
         self._conversations.joined(call.attempt, bridge, self._clock.now())

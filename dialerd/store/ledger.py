@@ -9,7 +9,7 @@ import asyncio
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -35,6 +35,7 @@ class Ledger:
         self._run = uuid.uuid4()
         self._batch = 0
         self._groups: deque[tuple[Row, ...]] = deque()
+        self._ending: set[str] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -44,9 +45,15 @@ class Ledger:
         """Whether so much is unwritten that no new call may be placed."""
         return len(self._groups) > BACKLOG
 
+    @property
+    def ending(self) -> frozenset[str]:
+        """The attempts whose end is put and not written yet: PostgreSQL still shows them as live."""
+        return frozenset(self._ending)
+
     def put(self, *rows: Row) -> None:
         """Hands rows over; never waits. Rows of one call are written in one transaction."""
         self._groups.append(rows)
+        self._ending.update(_ended(rows))
         self._idle.clear()
         self._wake.set()
 
@@ -74,6 +81,7 @@ class Ledger:
                 if pool is None:
                     raise ConnectionError("PostgreSQL is not connected")
                 await pool.execute(_RECORD, self._run, self._node, self._batch, rows)
+                self._ending.difference_update(_ended(rows))
                 return
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
                 await self._without_the_refused(groups, error)
@@ -82,12 +90,19 @@ class Ledger:
                 if failures == 0:
                     log.warning("ledger.waiting", error=str(error) or type(error).__name__, rows=len(rows))
                 failures += 1
-                await asyncio.sleep(backoff(failures, random.random()))  # noqa: S311 - jitter
+                # Soon again, however long it was away: agents and numbers wait for what is unwritten.
+                await asyncio.sleep(min(1.0, backoff(failures, random.random())))  # noqa: S311 - jitter
 
     async def _without_the_refused(self, groups: Sequence[tuple[Row, ...]], error: Exception) -> None:
         """Nothing of ours should make a row that PostgreSQL refuses; if it does, it must not hold up the others."""
         if len(groups) == 1:
             log.error("ledger.row_refused", error=str(error), rows=groups[0])
+            self._ending.difference_update(_ended(groups[0]))
             return
         for group in groups:
             await self._write([group])
+
+
+def _ended(rows: Iterable[Row]) -> Iterator[str]:
+    """The attempts that these rows end."""
+    return (row["contact"]["attempt_id"] for row in rows if "contact" in row)

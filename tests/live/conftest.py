@@ -35,7 +35,8 @@ async def place(site: Site) -> AsyncIterator[Place]:
     place = Place(site, pool)
     try:
         yield place
-        await place.finish()
+        if not place.finished:
+            await place.finish()
     finally:
         place.daemon.kill9()
         pool.terminate()

@@ -23,6 +23,7 @@ class Place:
         self.pool = pool
         self.daemon: Daemon = site.daemon
         self.may_lose_cdrs = False  # an Asterisk that is killed writes none: such a test says so
+        self.finished = False
         self._seen_invites = len(site.lab.invites())
 
     def configure(self, **settings: Mapping[str, Any]) -> None:
@@ -132,6 +133,7 @@ class Place:
         assert not busy, f"I6: agents without a call: {busy}"
         assert self.daemon.stop() == 0
         await self._invariants()
+        self.finished = True
 
     async def _invariants(self) -> None:
         live = await self.pool.fetch("SELECT id, state FROM attempts WHERE state <> 'ended'")
