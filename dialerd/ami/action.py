@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dialerd.core import ids, phone
+from dialerd.core import callerid, ids, phone
 
 ANSWERED_CONTEXT = "dialerd-answered"
 OUT_CONTEXT = "dialerd-out"
@@ -59,7 +59,7 @@ def fields(call: Originate) -> dict[str, str | list[str]]:
     if call.route == "direct":  # on the other route the dialplan adds the header, to the channel that has the INVITE
         action["Variable"] = [f"PJSIP_HEADER(add,X-Dialer-Attempt)={call.attempt}", *action["Variable"]]
     if call.caller_id is not None:
-        _require("caller id", call.caller_id, phone.E164.match(call.caller_id) is not None)
+        _require("caller id", call.caller_id, callerid.shown(call.caller_id) is not None)
         action["CallerID"] = f'"{call.caller_id}" <{call.caller_id}>'
     return action
 

@@ -7,6 +7,8 @@ sent something learns its fate, "the link was lost" included; a link that answer
 
 import asyncio
 import random
+import socket
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 _NEVER = 10**8  # seconds; panoramisk's own pinger does not look at the answer, so ours takes its place
 _MAX_LINE_BUFFER = 1 << 20  # bytes that may wait for the end of a message; more is not AMI
 _BOOT_SECONDS = 20.0
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, throwing away what was not delivered
 
 Report = Callable[[str, Event], None]
 
@@ -36,6 +39,13 @@ class LinkDown(ConnectionError):
 
 
 class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk is untyped
+    def __init__(self, manager: "_Manager") -> None:
+        self._manager = manager
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.factory = self._manager  # panoramisk sets it later: a server that hangs up at once would find nobody
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.queue and len(self.queue[-1]) > _MAX_LINE_BUFFER:
@@ -55,24 +65,46 @@ class _Manager(Manager):  # type: ignore[misc]
             events="on",
             ping_delay=_NEVER,
             ping_interval=_NEVER,
-            protocol_factory=_Protocol,
             forgetable_actions=("ping", "login", "originate"),
             loop=asyncio.get_running_loop(),
         )
-        self.lost = asyncio.Event()
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.booted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.register_event("FullyBooted", self._fully_booted)
 
     async def open(self, limit_seconds: float) -> None:
-        opened = asyncio.get_running_loop().create_connection(_Protocol, self.config["host"], self.config["port"])
-        pair = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        opened = loop.create_connection(lambda: _Protocol(self), self.config["host"], self.config["port"])
+        pair = loop.create_future()
         pair.set_result(await asyncio.wait_for(opened, limit_seconds))
         self.connection_made(pair)
 
+    async def reply(self, awaited: asyncio.Future[Any], limit_seconds: float) -> Any:
+        """What `awaited` gives. Raises TimeoutError, or ConnectionError as soon as the connection is lost."""
+        await asyncio.wait((awaited, self.lost), timeout=limit_seconds, return_when=asyncio.FIRST_COMPLETED)
+        if awaited.done():
+            return awaited.result()
+        if self.lost.done():
+            raise ConnectionError("Asterisk closed the manager connection")
+        raise TimeoutError
+
+    def _fully_booted(self, *_: object) -> None:
+        if not self.booted.done():
+            self.booted.set_result(None)
+
     def connection_lost(self, exc: Any) -> None:
-        self.lost.set()
+        if not self.lost.done():
+            self.lost.set_result(None)
 
     def abort(self) -> None:
+        """Ends the connection at once. An Originate that the network still holds must not be delivered later."""
+        if self.protocol is not None:
+            transport = self.protocol.transport
+            if not transport.is_closing():
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
         self.close()
-        self.lost.set()
+        self.connection_lost(None)
 
 
 class _Sent(Action):  # type: ignore[misc]
@@ -127,7 +159,7 @@ class AmiLink:
     def originate(self, call: Originate) -> None:
         """Sends one Originate. Raises `ValueRefused` or `LinkDown`: then nothing was sent."""
         manager = self._manager
-        if manager is None or manager.lost.is_set() or manager.protocol.transport.is_closing():
+        if manager is None or manager.lost.done() or manager.protocol.transport.is_closing():
             raise LinkDown(self.status.detail or "the manager connection is not up")
         action = _Sent(call, self._report_reply, self._clock)
         self._sent[call.attempt] = action
@@ -151,11 +183,9 @@ class AmiLink:
 
     async def _live(self) -> None:
         manager = _Manager(self._config)
-        booted = asyncio.Event()
-        manager.register_event("FullyBooted", lambda *_: booted.set())
         manager.register_event("*", lambda _, message: self._on_event(message))
         try:
-            await self._log_in(manager, booted)
+            await self._log_in(manager)
             self._manager = manager
             self._failures = 0
             self._set("up", "")
@@ -165,27 +195,22 @@ class AmiLink:
             manager.abort()
             self._lose_the_unanswered()
 
-    async def _log_in(self, manager: _Manager, booted: asyncio.Event) -> None:
+    async def _log_in(self, manager: _Manager) -> None:
         await manager.open(self._config.ping_seconds)
-        reply = await asyncio.wait_for(manager.authenticated_future, self._config.ping_seconds)
+        reply = await manager.reply(manager.authenticated_future, self._config.ping_seconds)
         if not reply.success:
             raise ConnectionError(
                 f"login as '{self._config.username}' refused ({reply.message}); compare ami.secret with Asterisk's "
                 "dialerd-secrets/manager.conf, then 'manager reload' in Asterisk"
             )
-        await asyncio.wait_for(booted.wait(), _BOOT_SECONDS)  # before it, Originate may hit a half-loaded Asterisk
+        await manager.reply(manager.booted, _BOOT_SECONDS)  # before it, an Originate may hit a half-loaded Asterisk
 
     async def _ping_until_lost(self, manager: _Manager) -> None:
         limit = self._config.ping_seconds
-        while True:
+        while not manager.lost.done():
+            await asyncio.wait((manager.lost,), timeout=limit)
             try:
-                async with asyncio.timeout(limit):
-                    await manager.lost.wait()
-                raise ConnectionError("Asterisk closed the manager connection")
-            except TimeoutError:
-                pass
-            try:
-                await asyncio.wait_for(manager.send_action({"Action": "Ping"}), limit)
+                await manager.reply(manager.send_action({"Action": "Ping"}), limit)
             except TimeoutError:
                 raise ConnectionError(f"no answer to a ping within {limit:g} s") from None
 

@@ -23,13 +23,14 @@ class Stasis:
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """One event of the websocket. Never raises, never waits."""
-        handler = _HANDLERS.get(str(event.get("type")))
+        kind = event.get("type")
+        handler = _HANDLERS.get(kind) if isinstance(kind, str) else None
         if handler is None:
             return
         try:
-            handler(self, event, datetime.fromisoformat(event["timestamp"]))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            log.error("ari.bad_event", event_type=str(event.get("type"))[:40], error=repr(error)[:200])
+            handler(self, event, _when(event["timestamp"]))
+        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            log.error("ari.bad_event", event_type=event["type"], error=repr(error)[:200])
 
     def _start(self, event: Mapping[str, Any], at: datetime) -> None:
         channel, args = event["channel"]["id"], event["args"]
@@ -54,6 +55,13 @@ class Stasis:
         channel = event["channel"]["id"]
         if ids.is_attempt(channel):
             self._conversations.joined(channel, event["bridge"]["id"], at)
+
+
+def _when(timestamp: str) -> datetime:
+    at = datetime.fromisoformat(timestamp)
+    if at.tzinfo is None:  # it would meet times that have a zone, and fail there
+        raise ValueError(f"a time without a zone: {timestamp[:40]!r}")
+    return at
 
 
 _HANDLERS = {

@@ -1,0 +1,88 @@
+"""When a number may be called: windows judged in the number's own zone."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialerd.core.calendar import Window, good_until, is_open, open_zones
+
+HELSINKI = "Europe/Helsinki"
+SUNDAY, MONDAY = 7, 1
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def minutes_open(window: Window, zone: str, day: str) -> int:
+    """How many minutes of a local day (and the hours around it) the window is open."""
+    start = utc(day) - timedelta(hours=16)
+    return sum(is_open([window], zone, start + timedelta(minutes=n)) for n in range(56 * 60))
+
+
+def test_a_window_includes_its_opening_and_not_its_closing() -> None:
+    window = [Window(MONDAY, time(9), time(20))]
+    assert not is_open(window, HELSINKI, utc("2026-11-23T06:59:59.999999"))
+    assert is_open(window, HELSINKI, utc("2026-11-23T07:00"))
+    assert is_open(window, HELSINKI, utc("2026-11-23T17:59:59.999999"))
+    assert not is_open(window, HELSINKI, utc("2026-11-23T18:00"))
+
+
+def test_the_day_and_the_hour_are_those_of_the_number_and_not_ours() -> None:
+    window = [Window(MONDAY, time(0), time(1))]
+    now = utc("2026-11-22T20:45")  # Sunday in Helsinki, Monday 00:15 in Tehran
+    assert open_zones(window, ["Asia/Tehran", HELSINKI, "America/Bogota"], now) == ["Asia/Tehran"]
+
+
+def test_a_window_to_24_00_holds_until_midnight_and_not_beyond() -> None:
+    window = [Window(MONDAY, time(22), time(0))]
+    assert is_open(window, "UTC", utc("2026-11-23T23:59:59.999999"))
+    assert not is_open(window, "UTC", utc("2026-11-24T00:00"))
+    assert is_open([Window(MONDAY, time(0), time(0))], "UTC", utc("2026-11-23T12:00"))  # the whole day
+
+
+def test_an_hour_that_the_clocks_skip_is_never_open() -> None:
+    assert minutes_open(Window(SUNDAY, time(3), time(4)), HELSINKI, "2026-03-29") == 0
+    assert minutes_open(Window(SUNDAY, time(3), time(5)), HELSINKI, "2026-03-29") == 60
+
+
+def test_an_hour_that_the_clocks_show_twice_is_open_twice() -> None:
+    assert minutes_open(Window(SUNDAY, time(3), time(4)), HELSINKI, "2026-10-25") == 120
+    assert minutes_open(Window(SUNDAY, time(4), time(5)), HELSINKI, "2026-10-25") == 60
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../../etc/passwd", "/etc/passwd", "a\0b", "Europe"])
+def test_an_unknown_zone_is_never_open(zone: str) -> None:
+    always = [Window(day, time(0), time(0)) for day in range(1, 8)]
+    assert not is_open(always, zone, utc("2026-11-23T12:00"))
+    assert open_zones(always, [zone, "UTC"], utc("2026-11-23T12:00")) == ["UTC"]
+
+
+def test_without_a_window_nothing_is_open() -> None:
+    assert not is_open([], "UTC", utc("2026-11-23T12:00"))
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)),
+    st.sampled_from(["UTC", HELSINKI, "Asia/Tehran", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns"]),
+    st.builds(
+        Window,
+        st.integers(1, 7),
+        st.times().map(lambda t: t.replace(second=0, microsecond=0)),
+        st.times().map(lambda t: t.replace(second=0, microsecond=0)),
+    ),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_a_judgement_holds_until_it_says(now: datetime, zone: str, window: Window, part: float) -> None:
+    until = good_until(now)
+    assert now < until <= now + timedelta(minutes=1)
+    later = now + (until - now) * part
+    assert is_open([window], zone, now) is is_open([window], zone, min(later, until - timedelta(microseconds=1)))
+
+
+def test_a_judgement_made_in_another_zone_holds_just_as_long() -> None:
+    now = utc("2026-11-23T12:00:30")
+    assert good_until(now.astimezone(ZoneInfo("Asia/Kathmandu"))) == utc("2026-11-23T12:01")
