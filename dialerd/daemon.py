@@ -1,6 +1,6 @@
 """dialerd, the process: builds the parts, watches its tasks, drains on TERM.
 
-Exit status: 0 after a drain, 2 for a configuration that is not usable, 3 when another daemon took our ARI app, 1 when
+Exit status: 0 after a drain, 78 for a configuration that is not usable, 3 when another daemon took our ARI app, 1 when
 a part of ours broke (the service manager starts us again; reconcile does the rest).
 """
 
@@ -31,6 +31,7 @@ from dialerd.web.server import BindFailed, serve
 log = structlog.get_logger(__name__)
 
 DEFAULT_CONFIG = Path("/etc/dialerd/dialerd.toml")
+EX_CONFIG = 78  # sysexits.h; the unit does not start us again after it
 _LAG_SECONDS = 0.5
 
 
@@ -44,7 +45,7 @@ def main(path: Path, check_config: bool) -> None:
         config = load(path, os.environ)
     except ConfigError as error:
         click.echo(str(error), err=True)
-        sys.exit(2)
+        sys.exit(EX_CONFIG)
     if check_config:
         click.echo(f"{path}: the configuration is usable")
         return
@@ -53,7 +54,7 @@ def main(path: Path, check_config: bool) -> None:
         sys.exit(asyncio.run(run(config)))
     except BindFailed as error:
         log.error("daemon.cannot_listen", error=str(error))
-        sys.exit(2)
+        sys.exit(EX_CONFIG)
 
 
 async def run(config: Config) -> int:
@@ -86,7 +87,7 @@ async def _supervise(config: Config, engine: Engine) -> int:
         asyncio.create_task(stop.wait()): 0,
         asyncio.create_task(engine.replaced.wait()): 3,
     }
-    systemd.notify("READY=1", f"STATUS=dialling from node {config.node}")
+    systemd.notify("READY=1")
     try:
         done, _ = await asyncio.wait([*tasks, *waits], return_when=asyncio.FIRST_COMPLETED)
         ended = next(iter(done))
@@ -122,7 +123,7 @@ async def _watch_loop(engine: Engine) -> None:
         due = loop.time() + _LAG_SECONDS
         await asyncio.sleep(_LAG_SECONDS)
         engine.loop_lag_ms = max(0.0, (loop.time() - due) * 1000)
-        systemd.notify("WATCHDOG=1")
+        systemd.notify("WATCHDOG=1", f"STATUS=not dialling: {gate}" if (gate := engine.gate()) else "STATUS=dialling")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from dialerd.core.status import Link, LinkState
 
 log = structlog.get_logger(__name__)
 
+_LEG_SECONDS = str(16 * 3600)  # no channel of ours lives for ever; an agent's leg may live for a long working day
+
 EventHandler = Callable[[Mapping[str, Any]], None]
 
 
@@ -131,7 +133,7 @@ class AriLink:
             appArgs=f"agent,{agent_id}",
             timeout=seconds,
             callerId="dialerd",
-            variables={"CHANNEL(accountcode)": account},
+            variables={"CHANNEL(accountcode)": account, "TIMEOUT(absolute)": _LEG_SECONDS},
         )
 
     # -- bridges --------------------------------------------------------------------------------------------------

@@ -70,8 +70,8 @@ class Agents:
         raise AgentUnknown(name)
 
     def load(self, rows: list[Mapping[str, Any]]) -> list[Agent]:
-        """Takes over the agents of PostgreSQL: new ones come in, changed ones change, missing ones go when offline.
-        Returns the new ones."""
+        """Takes over the agents of PostgreSQL: new ones come in, changed ones change, missing ones get no more calls
+        and go when offline. Returns the new ones."""
         found = {row["id"]: row for row in rows}
         new = []
         for id_, row in found.items():
@@ -82,8 +82,11 @@ class Agents:
                 self._agents[id_] = agent
                 new.append(agent)
             agent.name, agent.endpoint, agent.queues = row["name"], row["endpoint"], frozenset(row["queues"])
-        for id_ in [i for i in self._agents if i not in found and self._agents[i].state is AgentState.OFFLINE]:
-            del self._agents[id_]
+        for id_ in [id_ for id_ in self._agents if id_ not in found]:
+            if self._agents[id_].state is AgentState.OFFLINE:
+                del self._agents[id_]
+            else:
+                self._agents[id_].queues = frozenset()  # deactivated in mid-work: gets no more calls
         return new
 
     def step(self, agent: Agent, do: Do, reason: str = "") -> None:

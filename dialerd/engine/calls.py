@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
@@ -29,6 +28,7 @@ class Call:
     caller_id: str | None = None
     agent_id: int | None = None
     waits: bool = False
+    arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
     adopted: bool = False  # taken over from a daemon before this one
 
     @property
@@ -107,8 +107,3 @@ class Calls:
 def waits_or_rings(call: Call) -> bool:
     """Whether a call is a *line*: in progress, and nobody of ours talks on it yet."""
     return call.state is not State.CONNECTED
-
-
-def earliest(call: Call) -> datetime:
-    """When the person began to wait: the call entered our hands, or was answered."""
-    return call.facts.entered_at or call.facts.answered_at or call.facts.claimed_at

@@ -20,7 +20,7 @@ from dialerd.core.agent import AgentState, Do
 from dialerd.core.attempt import Event, Kind, State
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent, Agents
-from dialerd.engine.calls import Call, Calls, earliest
+from dialerd.engine.calls import Call, Calls
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,14 @@ class Conversations:
     """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks."""
 
     def __init__(
-        self, calls: Calls, agents: Agents, ari: AriLink, clock: Clock, grace_seconds: float, spawn: Spawn
+        self,
+        calls: Calls,
+        agents: Agents,
+        ari: AriLink,
+        clock: Clock,
+        grace_seconds: float,
+        spawn: Spawn,
+        doubt: Callable[[], None],
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -42,6 +49,7 @@ class Conversations:
         self._clock = clock
         self._grace = grace_seconds
         self._spawn = spawn
+        self._doubt = doubt
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -63,10 +71,11 @@ class Conversations:
         if free:
             self._reserve(free[0], call)
             return
+        now = self._clock.monotonic()
+        if call.arrived_monotonic is None or call.state is State.CONNECTED:
+            call.arrived_monotonic = now  # one that lost its agent in mid-talk gets a grace of its own
         call.waits = True
-        waited = (self._clock.now() - earliest(call)).total_seconds()
-        # A call that lost its agent in mid-talk gets a grace of its own: its clock began long ago.
-        left = self._grace if call.state is State.CONNECTED else max(0.0, self._grace - waited)
+        left = max(0.0, self._grace - (now - call.arrived_monotonic))
         asyncio.get_running_loop().call_later(left, self._nobody_came, call)
 
     def joined(self, attempt: str, bridge: str, at: datetime) -> None:
@@ -103,7 +112,8 @@ class Conversations:
         try:
             await self._ari.join(agent.bridge, call.attempt)
         except AriUnreachable as error:
-            log.warning("call.join_unknown", attempt=call.attempt, agent=agent.name, error=str(error))  # reconcile
+            log.warning("call.join_unknown", attempt=call.attempt, agent=agent.name, error=str(error))
+            self._doubt()  # reconcile sees whether they are together
         except AriError as error:
             log.warning("call.join_failed", attempt=call.attempt, agent=agent.name, error=str(error))
             self._undo(agent, call, error.status in _BRIDGE_TROUBLE)
@@ -182,7 +192,7 @@ class Conversations:
             if call.waits and call.campaign.queue_name in agent.queues and call.campaign.tenant_id == agent.tenant_id
         ]
         if waiting and agent.state is AgentState.READY:
-            self._reserve(agent, min(waiting, key=earliest))
+            self._reserve(agent, min(waiting, key=lambda call: call.arrived_monotonic or 0.0))
 
     def leg_answered(self, agent_id: int, channel: str) -> None:
         """A phone that we called entered our app."""

@@ -41,7 +41,6 @@ from dialerd.live.link import RedisLink
 from dialerd.store import callerids
 from dialerd.store.ledger import Ledger
 from dialerd.store.link import DbLink
-from dialerd.store.migrate import shipped_migrations
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +73,7 @@ class Engine:
         self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
         self._ari = AriLink(config.ari, clock, self._ari_event, self._asterisk_changed)
         self._conversations = Conversations(
-            self._calls, self._agents, self._ari, clock, config.dialing.grace_seconds, self._spawn
+            self._calls, self._agents, self._ari, clock, config.dialing.grace_seconds, self._spawn, self._doubt
         )
         self._stasis = Stasis(self._calls, self._conversations)
         claiming = asyncio.Lock()
@@ -114,10 +113,13 @@ class Engine:
             if core.is_settling(call.facts) and event.kind in (Kind.HUNG_UP, Kind.REFUSED):
                 asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._settle, call.attempt)
         if event.kind is Kind.LINK_LOST:
-            self._reconciler.needed()
+            self._doubt()
         if call.state is not before:
             self._bus.publish("call", self._call_data(call))
         self._stir()
+
+    def _doubt(self) -> None:
+        self._reconciler.needed()
 
     def _settle(self, attempt: str) -> None:
         self._calls.learn(attempt, Event(Kind.SETTLED, self._clock.now()))
@@ -200,7 +202,7 @@ class Engine:
         if self._draining:
             return "draining"
         if not self._config.dialing.enabled:
-            return "disabled in the configuration (dialing.enabled)"
+            return "disabled"
         for link in self._links():
             if link.state != "up":
                 return f"{link.name}_down"
@@ -278,9 +280,8 @@ class Engine:
     def health(self) -> Health:
         """See web/port.py."""
         links, gate = self._links(), self.gate()
-        version = len(shipped_migrations()) if self._db.up else None
         ok = all(link.state == "up" for link in links)
-        return Health(ok, gate is None, gate or "", tuple(links), version, self.loop_lag_ms)
+        return Health(ok, gate is None, gate or "", tuple(links), self._db.schema_version, self.loop_lag_ms)
 
     def status(self) -> Status:
         """See web/port.py."""

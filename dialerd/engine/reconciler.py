@@ -29,6 +29,7 @@ from dialerd.store.queries import queries
 log = structlog.get_logger(__name__)
 
 _MARGIN_SECONDS = 15.0  # patience with an unseen attempt beyond its ring time
+_PHONE_SECONDS = 45.0  # how long a phone that is being called may have no channel
 _LIVE_ATTEMPTS = queries("engine").live_attempts
 
 
@@ -94,7 +95,6 @@ class Reconciler:
         # Written down before the lists are asked for: what happens meanwhile must not look lost.
         believed = self._calls.believed(self._clock.monotonic(), _MARGIN_SECONDS)
         legs = self._agents.legs()
-        connecting = {a.id for a in self._agents if a.state is AgentState.CONNECTING}
         channels = await self._ari.channels()
         bridges = await self._ari.bridges()
         owned = {call.attempt for call in self._calls} | set(self._agents.legs().values())
@@ -104,7 +104,7 @@ class Reconciler:
             self._calls.learn(attempt, Event(Kind.SEEN, now, status=status))
         for attempt in result.gone:
             self._calls.learn(attempt, Event(Kind.GONE, now, detail="reconcile: its channel is not there"))
-        for agent_id in set(result.lost_legs) - connecting:
+        for agent_id in result.lost_legs:
             self._lose_leg(agent_id)
         self._adopt(channels, bridges, set(result.seen))
         for channel in result.orphans:
@@ -136,12 +136,13 @@ class Reconciler:
         No new subscription is needed for their events: Asterisk keeps the app's while its websocket is away (tried
         with 22.10: StasisEnd of a channel from before came over the next websocket)."""
         where = {channel: bridge for bridge, inside in bridges.items() for channel in inside}
+        in_app = {channel.id for channel in channels if channel.in_app}
         for agent in self._agents:
-            if agent.leg is not None and agent.leg in where and agent.state is AgentState.CONNECTING:
-                self._agents.step(agent, Do.LEG_UP)
+            if agent.leg in in_app and agent.state is AgentState.CONNECTING:
+                self._conversations.leg_answered(agent.id, agent.leg or "")
         for channel in channels:
             call = self._calls.get(channel.id)
-            if call is None or channel.id not in seen or not channel.in_app:
+            if call is None or channel.id not in seen or channel.id not in in_app:
                 continue
             bridge = where.get(channel.id)
             partner = self._agents.get(ids.agent_of(bridge or ""))
@@ -149,7 +150,7 @@ class Reconciler:
                 self._put_together(call, partner, bridge)
             elif call.agent_id is None and not call.waits:
                 self._conversations.offer(call)
-        self._free_the_stuck(where)
+        self._free_the_stuck(where, in_app)
 
     def _put_together(self, call: Call, agent: Agent, bridge: str) -> None:
         """They stand in one bridge: whatever we believed, they talk."""
@@ -160,7 +161,7 @@ class Reconciler:
         call.agent_id, call.waits = agent.id, False
         self._conversations.joined(call.attempt, bridge, self._clock.now())
 
-    def _free_the_stuck(self, where: Mapping[str, str]) -> None:
+    def _free_the_stuck(self, where: Mapping[str, str], in_app: set[str]) -> None:
         """I6: an agent who waits for a call that is not there, or not in their bridge."""
         for agent in self._agents:
             call = self._calls.get(agent.attempt) if agent.attempt else None
@@ -168,14 +169,19 @@ class Reconciler:
                 self._agents.step(agent, Do.CALL_ENDED, "the call is not there any more")
                 self._conversations.resume_wrap_up(agent, 0.0)
             elif agent.state is AgentState.RESERVED and (call is None or where.get(call.attempt) != agent.bridge):
-                if call is not None:
-                    call.agent_id = None
                 self._agents.step(agent, Do.RELEASE, "the call was never joined")
-                self._conversations.serve(agent)
+                if call is not None and call.attempt in in_app:
+                    call.agent_id = None
+                    self._conversations.offer(call)
+                else:
+                    self._conversations.serve(agent)
 
     def _lose_leg(self, agent_id: int) -> None:
         agent = self._agents.get(agent_id)
-        if agent is not None and agent.leg is not None:
+        if agent is None or agent.leg is None:
+            return
+        age = (self._clock.now() - agent.since).total_seconds()
+        if agent.state is not AgentState.CONNECTING or age > _PHONE_SECONDS:
             self._conversations.leg_down(agent, "the phone's channel is not there any more")
 
 

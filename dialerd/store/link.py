@@ -44,6 +44,7 @@ class DbLink:
         self._on_change = on_change
         self._failures = 0
         self._pool: asyncpg.Pool | None = None
+        self.schema_version: int | None = None
         self.status = Link("postgres", "connecting", clock.now())
 
     @property
@@ -70,7 +71,7 @@ class DbLink:
     async def _live(self) -> None:
         pool = await connect(self._config, "dialerd")
         try:
-            await check(pool)
+            self.schema_version = await check(pool)
             # Not given back: terminate() ends it, listeners and all.
             session = await pool.acquire(timeout=self._config.statement_timeout_seconds)
             lost = asyncio.Event()
@@ -82,7 +83,7 @@ class DbLink:
             self._set("up", "")
             await self._probe(session, lost)
         finally:
-            self._pool = None
+            self._pool, self.schema_version = None, None
             pool.terminate()
 
     async def _probe(self, session: asyncpg.Connection, lost: asyncio.Event) -> None:

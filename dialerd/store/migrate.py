@@ -130,8 +130,8 @@ async def _apply_next(connection: asyncpg.Connection, known: Sequence[Migration]
         return step
 
 
-async def check(pool: asyncpg.Pool, migrations: Sequence[Migration] | None = None) -> None:
-    """Raises `SchemaOutdated`, `SchemaTooNew` or `SchemaChanged` unless the schema is the one known here."""
+async def check(pool: asyncpg.Pool, migrations: Sequence[Migration] | None = None) -> int:
+    """The schema's version. Raises `SchemaOutdated`, `SchemaTooNew` or `SchemaChanged` unless it is the one known."""
     known = shipped_migrations() if migrations is None else migrations
     try:
         rows = await pool.fetch(_READ_LEDGER)
@@ -141,3 +141,4 @@ async def check(pool: asyncpg.Pool, migrations: Sequence[Migration] | None = Non
     if missing:
         names = ", ".join(f"{m.version:04d}_{m.name}" for m in missing)
         raise SchemaOutdated(f"the database lacks {names}: run 'dialer-admin db migrate'")
+    return len(known)
