@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import structlog
 from asyncari.client import Client
+from asyncswagger11.processors import SwaggerError
 
 from dialerd.ari.transport import AriError, AriUnreachable, Transport
 from dialerd.clock import Clock
@@ -25,7 +26,7 @@ from dialerd.core.status import Link, LinkState
 log = structlog.get_logger(__name__)
 
 _LEG_SECONDS = str(16 * 3600)  # no channel of ours lives for ever; an agent's leg may live for a long working day
-
+_NO_EVENT = (json.JSONDecodeError, RecursionError)  # a frame that is none: the connection is given up, and made anew
 EventHandler = Callable[[Mapping[str, Any]], None]
 
 
@@ -37,6 +38,13 @@ class _Client(Client):  # type: ignore[misc]  # asyncari is untyped
     ):
         super().__init__(task_group, url, app, transport)
         self._on_event = on_event
+
+    async def _init(self, *args: Any) -> None:
+        """Reads the description of the interface, which decides what can be called."""
+        try:
+            await super()._init(*args)
+        except (LookupError, TypeError, AttributeError, ValueError, SwaggerError) as error:
+            raise ConnectionError(f"what answers there is no ARI: {error!r:.100}") from error
 
     async def process_ws(self, msg: Mapping[str, Any]) -> None:
         self._on_event(msg)
@@ -65,8 +73,9 @@ class AriLink:
         while not self.replaced.is_set():
             try:
                 await self._live()
-            except* (OSError, TimeoutError, AriError, anyio.ClosedResourceError, json.JSONDecodeError) as group:
-                self._set("down", f"Asterisk's ARI at {self._config.url}: {_words(group)}")
+            except* (OSError, TimeoutError, AriError, anyio.ClosedResourceError, *_NO_EVENT) as group:
+                if not self.replaced.is_set():
+                    self._set("down", f"Asterisk's ARI at {self._config.url}: {_words(group)}")
             await asyncio.sleep(backoff(self._failures, random.random()))  # noqa: S311 - jitter, no secret
             self._failures += 1
 

@@ -33,28 +33,38 @@ class Stasis:
             log.error("ari.bad_event", event_type=event["type"], error=repr(error)[:200])
 
     def _start(self, event: Mapping[str, Any], at: datetime) -> None:
-        channel, args = event["channel"]["id"], event["args"]
+        channel, args = _id(event["channel"]), event["args"]
         if args[:1] == ["customer"] and args[1] == channel and ids.is_attempt(channel):
-            self._conversations.customer_arrived(channel, at, args[2] if len(args) > 2 else "")
+            self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
         else:
             log.warning("ari.stranger", channel=channel[:80], args=[str(a)[:40] for a in args[:4]])
 
     def _end(self, event: Mapping[str, Any], at: datetime) -> None:
-        channel = event["channel"]["id"]
+        channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.LEFT, at))
         self._conversations.leg_gone(channel)
 
     def _destroyed(self, event: Mapping[str, Any], at: datetime) -> None:
-        channel = event["channel"]["id"]
+        channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.HUNG_UP, at, cause=int(event["cause"])))
         self._conversations.leg_gone(channel)
 
     def _entered(self, event: Mapping[str, Any], at: datetime) -> None:
-        channel = event["channel"]["id"]
+        channel = _id(event["channel"])
         if ids.is_attempt(channel):
-            self._conversations.joined(channel, event["bridge"]["id"], at)
+            self._conversations.joined(channel, _id(event["bridge"]), at)
+
+
+def _id(thing: Mapping[str, Any]) -> str:
+    return _text(thing["id"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} where a text belongs")
+    return value
 
 
 def _when(timestamp: str) -> datetime:
