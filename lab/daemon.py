@@ -35,9 +35,9 @@ class Daemon:
         self.log = folder / "dialerd.log"
         self.url = f"http://127.0.0.1:{settings['web']['port']}"
         self._token = str(secrets["web"]["token"])
-        # Whoever runs the lab may have settings of a dialerd of their own, or of the lab, in the environment.
+        # Also dialer-admin's. Whoever runs the lab may have settings of a dialerd of their own, or of the lab, in theirs.
         outside = {key: value for key, value in os.environ.items() if not key.startswith("DIALERD_")}
-        self._environ = {**outside, **(environ or {})}
+        self.environ = {**outside, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "conf.d").mkdir(parents=True, exist_ok=True)
         self.config.write_text(_toml(settings))
@@ -57,7 +57,7 @@ class Daemon:
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "dialerd.daemon", "--config", str(self.config)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self._environ, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environ, start_new_session=True,
             )  # fmt: skip
         if wait:
             self.until(lambda: self.health() is not None, _START_SECONDS, "answer")

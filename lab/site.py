@@ -36,7 +36,11 @@ class Site:
         fsync: bool = True,
     ) -> None:
         self.folder = scratch("site")
-        self.lab = Lab(self.folder / "lab", agents, subscribers)
+        try:
+            self.lab = Lab(self.folder / "lab", agents, subscribers)
+        except BaseException:  # no Asterisk, no ports, or Ctrl+C while Asterisk is being fetched
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         self.postgres = Postgres(self._public("pg"), self.lab.ports.postgres, fsync)
         self.redis = Redis(self._public("redis"), self.lab.ports.redis)
         self._settings = settings or {}
