@@ -132,7 +132,7 @@ class Demo:
         imported, *_ = await asyncio.gather(
             _admin(site, "contacts", "import", str(people.path), "--campaign", CAMPAIGN),
             *(_admin(site, "agent", "add", name, "--queue", QUEUE) for name in names),
-            *(_admin(site, "callerid", "add", number, "--campaign", CAMPAIGN) for number in CALLER_IDS),
+            _admin(site, "callerid", "add", *CALLER_IDS, "--campaign", CAMPAIGN),
             asyncio.to_thread(site.lab.wait_registered),
         )
         refused = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in sorted(imported["refused"].items()))
