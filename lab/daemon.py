@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lab.processes import dying_with_us, spawn
+
 _START_SECONDS = 30.0
 _STOP_SECONDS = 90.0
 
@@ -35,9 +37,9 @@ class Daemon:
         self.log = folder / "dialerd.log"
         self.url = f"http://127.0.0.1:{settings['web']['port']}"
         self._token = str(secrets["web"]["token"])
-        # Whoever runs the lab may have settings of a dialerd of their own, or of the lab, in the environment.
+        # For dialer-admin too. Whoever runs the lab may have settings of another dialerd, or of the lab, in theirs.
         outside = {key: value for key, value in os.environ.items() if not key.startswith("DIALERD_")}
-        self._environ = {**outside, **(environ or {})}
+        self.environ = {**outside, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "conf.d").mkdir(parents=True, exist_ok=True)
         self.config.write_text(_toml(settings))
@@ -55,10 +57,9 @@ class Daemon:
     def start(self, wait: bool = True) -> None:
         """Starts the process; waits until its web answers (healthy or not)."""
         with self.log.open("ab") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "dialerd.daemon", "--config", str(self.config)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self._environ, start_new_session=True,
-            )  # fmt: skip
+            # when we die so does its Asterisk: a drain would wait for nothing
+            argv = [*dying_with_us("KILL"), sys.executable, "-m", "dialerd.daemon", "--config", str(self.config)]
+            self._process = spawn(argv, out, env=self.environ)
         if wait:
             self.until(lambda: self.health() is not None, _START_SECONDS, "answer")
 

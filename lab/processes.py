@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 _SOCKET_PATH_LIMIT = 107  # bytes, sun_path
 _TOOL_SECONDS = 60.0
@@ -30,11 +31,26 @@ def postgres_binaries() -> Path | None:
     return Path(found).resolve().parent if found else None
 
 
+def dying_with_us(end: str) -> list[str]:
+    """Put before a program's argv, for `spawn`: it gets the signal SIG`end` when this process dies."""
+    return ["setpriv", "--pdeathsig", end, "--"]
+
+
+def spawn(
+    argv: Sequence[str], log: IO[bytes], cwd: str | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program that writes to `log`. Its session is its own: Ctrl+C is for us, who end it in good order."""
+    return _starter.submit(
+        subprocess.Popen, argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd, env=env,
+        start_new_session=True,
+    ).result()  # fmt: skip
+
+
 class Process:
     """One program with a log, started anew on every `start`."""
 
     def __init__(self, argv: Sequence[str], log: Path, user: str | None = None, end: str = "TERM") -> None:
-        self._argv = [*_as_user(user), "setpriv", "--pdeathsig", end, "--", *argv]
+        self._argv = [*_as_user(user), *dying_with_us(end), *argv]
         self._log = log
         self._end = signal.Signals[f"SIG{end}"]
         self._child: subprocess.Popen[bytes] | None = None
@@ -49,15 +65,7 @@ class Process:
     def start(self) -> None:
         """Start; the log is begun anew."""
         with self._log.open("wb") as log:
-            self._child = _starter.submit(
-                subprocess.Popen,
-                self._argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,  # Ctrl+C is for us, who then end it in good order
-            ).result()
+            self._child = spawn(self._argv, log, cwd="/")
 
     def running(self) -> bool:
         """Whether it is there."""

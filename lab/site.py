@@ -36,7 +36,11 @@ class Site:
         fsync: bool = True,
     ) -> None:
         self.folder = scratch("site")
-        self.lab = Lab(self.folder / "lab", agents, subscribers)
+        try:
+            self.lab = Lab(self.folder / "lab", agents, subscribers)
+        except BaseException:  # no Asterisk, no ports, or Ctrl+C while Asterisk is being fetched
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         self.postgres = Postgres(self._public("pg"), self.lab.ports.postgres, fsync)
         self.redis = Redis(self._public("redis"), self.lab.ports.redis)
         self._settings = settings or {}
@@ -113,7 +117,8 @@ class Site:
     def stop(self) -> None:
         """Ends everything and removes its folder."""
         self.daemon.kill9()
-        for part in (self.lab, self.redis, self.postgres):
+        # The lab last: with it goes the block of ports in which the other two listen.
+        for part in (self.redis, self.postgres, self.lab):
             part.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 

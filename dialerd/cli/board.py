@@ -132,7 +132,7 @@ def _campaign(campaign: Json, now: str, width: int) -> RenderableType:
         "answered",
         Text(percent(campaign["answer_rate"]), "bold"),
         _bar(campaign["answer_rate"], 1.0, gauge, "blue"),
-        f"{counts['live_answers']} live of {counts['attempts']} attempts",
+        f"{counts['live_answers']} live of {counts['attempts'] - sum(campaign['lines'].values())} ended",
     )
     table.add_row(
         "connect time",

@@ -12,7 +12,7 @@ def group() -> None:
 
 
 @command(group, "add")
-@click.argument("number")
+@click.argument("numbers", metavar="NUMBER...", nargs=-1, required=True)
 @click.option("--campaign", "campaign_name", help="Name or id.  [default: the tenant's own pool]")
 @click.option("--carrier", default="")
 @click.option("--area-code", default="", help="Calls into this area prefer it.")
@@ -21,20 +21,20 @@ def group() -> None:
 async def add(
     session: Session,
     as_json: bool,
-    number: str,
+    numbers: tuple[str, ...],
     campaign_name: str | None,
     carrier: str,
     area_code: str,
     daily_limit: int,
     hourly_limit: int,
 ) -> None:
-    """Put a number into a pool."""
+    """Put numbers into a pool: all of them, or none."""
     async with session.tenant() as (pool, tenant):
         campaign = await campaigns.find(pool, tenant.id, campaign_name) if campaign_name else None
-        entry = await callerid_admin.add(
+        added = await callerid_admin.add(
             pool,
             tenant.id,
-            number,
+            numbers,
             tenant.default_region,
             session.by,
             campaign.id if campaign else None,
@@ -44,8 +44,9 @@ async def add(
             hourly_limit,
         )
     if as_json:
-        show_json(entry)
-    say(f"caller ID {entry.e164} is in the pool of {entry.campaign or 'the tenant'}")
+        show_json({"caller_ids": added})
+    for entry in added:
+        say(f"caller ID {entry.e164} is in the pool of {entry.campaign or 'the tenant'}")
 
 
 @command(group, "list")

@@ -41,3 +41,7 @@ cli.add_command(status)
 def main() -> None:
     """The console script."""
     cli(prog_name="dialer-admin")
+
+
+if __name__ == "__main__":
+    main()

@@ -87,7 +87,7 @@ async def _watch(base: str, token: str, as_json: bool) -> None:
     with live or nullcontext():
         while True:
             try:
-                async for current in _figures(base, token):
+                async for current in figures(base, token):
                     pause = 1.0
                     _show(console, live, current, as_json)
                 lost = "the daemon ended the stream"
@@ -119,7 +119,7 @@ async def _fetch(base: str, token: str) -> dict[str, Any]:
             raise Unreachable(_why(error)) from error
 
 
-async def _figures(base: str, token: str) -> AsyncIterator[dict[str, Any]]:
+async def figures(base: str, token: str) -> AsyncIterator[dict[str, Any]]:
     """The `figures` events of the live stream until it ends."""
     async with _session(token, _STREAM_TIMEOUT) as http:
         try:

@@ -1,6 +1,7 @@
 """The pools of caller IDs as an operator sees and changes them; what choosing one needs is in `callerids`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
@@ -32,7 +33,7 @@ class PoolEntry:
 async def add(
     pool: asyncpg.Pool,
     tenant_id: int,
-    number: str,
+    numbers: Sequence[str],
     default_region: str,
     by: str,
     campaign_id: int | None = None,
@@ -40,23 +41,24 @@ async def add(
     area_code: str = "",
     daily_limit: int = 1000,
     hourly_limit: int = 100,
-) -> PoolEntry:
-    """Put a number into a pool. Raises `core.phone.NumberRefused`, or `Refused`."""
-    e164 = phone.parse(number, default_region).e164
+) -> list[PoolEntry]:
+    """Put numbers into a pool: all of them, or none. Raises `core.phone.NumberRefused`, or `Refused`."""
+    wanted = [phone.parse(number, default_region).e164 for number in numbers]
     if not (0 <= daily_limit <= MAX_LIMIT and 0 <= hourly_limit <= MAX_LIMIT):
         raise Refused(f"limits go from 0 to {MAX_LIMIT}")
     if not (_TEXT.match(carrier) and _TEXT.match(area_code)):
         raise Refused("carrier and area code: at most 64 characters, no control characters")
     try:
         async with pool.acquire() as connection, connection.transaction():
-            caller_id: int = await connection.fetchval(
-                _ADD, tenant_id, campaign_id, e164, carrier, area_code, daily_limit, hourly_limit
-            )
-            detail = {"caller_id": e164, "by": by}
-            await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "caller_id.added", detail)
+            ids = set()
+            for e164 in wanted:
+                row = (tenant_id, campaign_id, e164, carrier, area_code, daily_limit, hourly_limit)
+                ids.add(await connection.fetchval(_ADD, *row))
+                detail = {"caller_id": e164, "by": by}
+                await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "caller_id.added", detail)
     except asyncpg.UniqueViolationError:
         raise Refused(f"{e164} is in this pool already") from None
-    return next(entry for entry in await all_of(pool, tenant_id) if entry.id == caller_id)
+    return [entry for entry in await all_of(pool, tenant_id) if entry.id in ids]
 
 
 async def all_of(pool: asyncpg.Pool, tenant_id: int) -> list[PoolEntry]:

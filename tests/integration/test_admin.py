@@ -173,10 +173,13 @@ async def test_agents_and_caller_ids_are_added_once(admin: Admin) -> None:
     twice = await admin("agent", "add", "other", "--endpoint", "aino", "--queue", "q")
     assert (twice.status, "endpoint 'aino' belongs to another" in twice.err) == (1, True)
     assert [a["name"] for a in (await admin("agent", "list", "--json")).json["agents"]] == ["aino"]
-    entry = (await admin("callerid", "add", "0401234567", "--carrier", "x", "--json")).json
+    (entry,) = (await admin("callerid", "add", "0401234567", "--carrier", "x", "--json")).json["caller_ids"]
     assert (entry["e164"], entry["daily_limit"], entry["hourly_limit"]) == ("+358401234567", 1000, 100)
     assert (await admin("callerid", "add", "+358 40 1234567")).status == 1
+    assert (await admin("callerid", "add", "0401234568", "0401234567")).status == 1
     assert len((await admin("callerid", "list", "--json")).json["caller_ids"]) == 1
+    assert (await admin("callerid", "add", "0401234568", "0401234569")).status == 0
+    assert len((await admin("callerid", "list", "--json")).json["caller_ids"]) == 3
 
 
 async def test_a_call_is_shown_with_all_that_was_learned(admin: Admin, pool: asyncpg.Pool, tmp_path: Path) -> None:
