@@ -1,6 +1,7 @@
 """The main job: a progressive campaign over real SIP."""
 
 import pytest
+import redis
 
 from lab.carrier import Behaviour
 from lab.pbx import FALLBACK_CID
@@ -139,7 +140,35 @@ async def test_a_used_up_list_completes_the_campaign(place: Place) -> None:
     assert await place.pool.fetchval("SELECT state FROM campaigns WHERE id = $1", campaign) == "completed"
 
 
-@pytest.mark.accepts("CAM-05", "RED-02")
+@pytest.mark.accepts("RED-01", "RED-02", "CAM-11")
+async def test_redis_holds_the_live_figures_and_tells_of_starts_and_pauses(place: Place) -> None:
+    campaign = await place.campaign(Behaviour.BUSY, state="paused")
+    names = await place.agents(1)
+    place.start()
+    place.connect(names)
+    with redis.Redis.from_url(place.site.redis.url_with_password(1), decode_responses=True) as client:
+        events = client.pubsub(ignore_subscribe_messages=True)
+        events.subscribe("dialer:events")
+        await place.pool.execute("UPDATE campaigns SET state = 'active' WHERE id = $1", campaign)
+        await place.until_outcomes(busy=1)
+        heard: list[str] = []
+
+        def hear() -> bool:
+            message = events.get_message(timeout=0.01)
+            if message is not None:
+                heard.append(message["data"])
+            return f"campaign:completed:{campaign}" in heard
+
+        place.wait(hear, 15, "the events")
+        assert heard == [f"campaign:started:{campaign}", f"campaign:completed:{campaign}"]
+        figures = client.hgetall(f"campaign:{campaign}")
+        events.close()
+    expected = {"status": "completed", "active_calls": "0", "total_calls": "1", "answered_calls": "0"}
+    assert {key: figures[key] for key in expected} == expected
+    assert set(figures) == {*expected, "started_at", "completed_at"}
+
+
+@pytest.mark.accepts("CAM-05")
 async def test_a_campaign_paused_in_the_database_stops_dialling_at_once(place: Place) -> None:
     campaign = await place.campaign(*[Behaviour.BUSY] * 50)
     names = await place.agents(1)
