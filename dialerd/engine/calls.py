@@ -29,7 +29,6 @@ class Call:
     agent_id: int | None = None
     waits: bool = False
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
-    adopted: bool = False  # taken over from a daemon before this one
 
     @property
     def state(self) -> State:

@@ -209,5 +209,5 @@ def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: flo
     )
     return Call(
         row["id"], campaign, row["contact_id"], row["e164"], row["attempts"], facts, claimed_monotonic,
-        caller_id=row["caller_id"], agent_id=row["agent_id"], adopted=True,
+        caller_id=row["caller_id"], agent_id=row["agent_id"],
     )  # fmt: skip
