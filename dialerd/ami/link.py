@@ -74,9 +74,10 @@ class _Manager(Manager):  # type: ignore[misc]
 
     async def open(self, limit_seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        opened = loop.create_connection(lambda: _Protocol(self), self.config["host"], self.config["port"])
         pair = loop.create_future()
-        pair.set_result(await asyncio.wait_for(opened, limit_seconds))
+        async with asyncio.timeout(limit_seconds):  # wait_for of Python 3.11 may swallow a cancellation
+            opened = loop.create_connection(lambda: _Protocol(self), self.config["host"], self.config["port"])
+            pair.set_result(await opened)
         self.connection_made(pair)
 
     async def reply(self, awaited: asyncio.Future[Any], limit_seconds: float) -> Any:
