@@ -1,7 +1,7 @@
 """Blocks of ports, so that several labs run on one machine and none has a fixed address.
 
-A slot is a block of 3000 ports, held by a lock on a file for as long as the process that took it lives, and checked
-to be free before it is handed out.
+A slot is a block of 3000 ports and a folder. While the process that took them lives, the folder is held by a lock on a
+file in it, and the block by a bound port, which labs of other users see too. It is checked to be free besides.
 """
 
 import fcntl
@@ -69,6 +69,11 @@ class Ports:
         return self.base + 7
 
     @property
+    def guard(self) -> int:
+        """Bound by whoever holds the block; nobody listens there."""
+        return self.base + 8
+
+    @property
     def pbx_rtp(self) -> tuple[int, int]:
         """The PBX's media ports."""
         return self.base + _RTP, self.base + 1549
@@ -82,14 +87,23 @@ class Ports:
 class Slot:
     """One block, and a short folder of its own for unix sockets (their paths may have 107 bytes only)."""
 
-    def __init__(self, number: int, folder: Path, lock: IO[str]) -> None:
-        self.number = number
+    def __init__(self, ports: Ports, folder: Path, lock: IO[str]) -> None:
         self.folder = folder
-        self.ports = Ports(FIRST + number * SIZE)
+        self.ports = ports
         self._lock = lock
+        self._guard = socket.socket()
+
+    def guard(self) -> bool:
+        """Whether the block is ours now: nobody holds its guard, and its ports are free."""
+        try:
+            self._guard.bind(("127.0.0.1", self.ports.guard))
+        except OSError:
+            return False
+        return all(_bindable(port) for port in range(self.ports.base, self.ports.guard))
 
     def release(self) -> None:
         """Give the block back. Twice is once."""
+        self._guard.close()
         self._lock.close()
 
 
@@ -106,15 +120,11 @@ def take() -> Slot:
         except BlockingIOError:
             lock.close()
             continue
-        slot = Slot(number, folder, lock)
-        if _free(slot.ports):
+        slot = Slot(Ports(FIRST + number * SIZE), folder, lock)
+        if slot.guard():
             return slot
         slot.release()
     raise NoFreePorts(f"no free block of {SIZE} ports between {FIRST} and {FIRST + SLOTS * SIZE - 1}")
-
-
-def _free(ports: Ports) -> bool:
-    return all(_bindable(port) for port in range(ports.base, ports.base + 8))
 
 
 def _bindable(port: int) -> bool:

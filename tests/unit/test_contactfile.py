@@ -49,6 +49,13 @@ def test_a_single_column_needs_no_header() -> None:
     assert [c.row for c in good("0401234567\r\n+358 40 123 4568\r\n".replace("\r", ""))] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    "typed", ["040 123 4567", "(040) 123-4567", "(+358) 40 1234567", "+358 (0)40 1234567", "00358401234567"]
+)
+def test_one_number_however_it_is_spelled(typed: str) -> None:
+    assert [c.numbers[0].e164 for c in good(f"phone\n{typed}\n")] == ["+358401234567"]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_delimiters_are_found_out(delimiter: str) -> None:
     assert good(f'phone{delimiter}name\n0401234567{delimiter}"a,;b"\n')[0].name == "a,;b"
