@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 DEFAULT_CONFIG = Path("/etc/dialerd/dialerd.toml")
 EX_CONFIG = 78  # sysexits.h; the unit does not start us again after it
 _LAG_SECONDS = 0.5
+_END_SECONDS = 5.0
 
 
 @click.command()
@@ -101,7 +102,9 @@ async def _supervise(config: Config, engine: Engine) -> int:
     finally:
         for task in [*tasks, *waits]:
             task.cancel()
-        await asyncio.gather(*tasks, *waits, return_exceptions=True)
+        _, stuck = await asyncio.wait([*tasks, *waits], timeout=_END_SECONDS)
+        for task in stuck:
+            log.error("daemon.task_does_not_end", task=task.get_name())
 
 
 def _on_signals(stop: asyncio.Event) -> None:

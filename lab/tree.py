@@ -38,10 +38,10 @@ class Program:
 def find(environment: Mapping[str, str] = os.environ) -> Program:
     """The Asterisk to use; fetches the tree when there is none. Raises `NoAsterisk`.
 
-    `DIALERD_ASTERISK_TREE` names a ready tree and wins; `DIALERD_LAB_CACHE` is where trees are kept (default
+    `LAB_ASTERISK_TREE` names a ready tree and wins; `LAB_CACHE` is where trees are kept (default
     ~/.cache/dialerd-lab).
     """
-    if tree := environment.get("DIALERD_ASTERISK_TREE"):
+    if tree := environment.get("LAB_ASTERISK_TREE"):
         return in_tree(Path(tree))
     return _installed() or in_tree(_cached(environment))
 
@@ -85,7 +85,7 @@ def _first(top: Path, patterns: tuple[str, ...], having: str) -> Path | None:
 
 def _cached(environment: Mapping[str, str]) -> Path:
     """The tree in the cache, made by whoever comes first while the others wait."""
-    home = environment.get("DIALERD_LAB_CACHE") or str(Path.home() / ".cache/dialerd-lab")
+    home = environment.get("LAB_CACHE") or str(Path.home() / ".cache/dialerd-lab")
     cache = Path(home).expanduser().absolute()
     tree = cache / f"asterisk-{SUITE}"
     if tree.is_dir():

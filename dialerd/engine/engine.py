@@ -23,7 +23,7 @@ from dialerd.core.attempt import Event, Kind, State
 from dialerd.core.callerid import Selection, Usage
 from dialerd.core.phone import masked
 from dialerd.core.retry import after
-from dialerd.core.status import Health, Link, LiveEvent, Status, to_json
+from dialerd.core.status import AgentRefused, Health, Link, LiveEvent, Status, to_json
 from dialerd.engine import record, report
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.bus import Bus
@@ -181,6 +181,8 @@ class Engine:
 
     def _campaign_changed(self, campaign: Campaign, before: str | None) -> None:
         log.info("campaign.state", campaign=campaign.id, before=before, state=campaign.state)
+        if campaign.state != "active":
+            campaign.decision = None  # what it decided last has no bearing any more
         kind = _EVENT_OF_STATE.get(campaign.state)
         if before is not None and kind is not None:
             self._campaign_events.append(CampaignEvent(kind, campaign.id))  # type: ignore[arg-type]
@@ -296,7 +298,10 @@ class Engine:
 
     async def agent_connect(self, name: str) -> None:
         """See web/port.py."""
-        self._conversations.connect(self._agents.named(name))
+        agent = self._agents.named(name)
+        if self._draining:
+            raise AgentRefused("draining", "this dialerd is stopping: no phone is connected any more")
+        self._conversations.connect(agent)
 
     async def agent_disconnect(self, name: str) -> None:
         """See web/port.py."""
