@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 from lab.asterisk import AsteriskFailed
-from lab.carrier import Subscribers
 from lab.lab import Lab
 from lab.ports import NoFreePorts
+from lab.subscribers import Subscribers
 from lab.tree import NoAsterisk
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from lab.carrier import Behaviour, number
+from lab.subscribers import Behaviour, number
 
 _FIRST = ("Aino", "Eino", "Helmi", "Väinö", "Sofía", "José", "Åsa", "Björn", "Maryam", "Reza", "Olivia", "Mikael")
 _LAST = ("Korhonen", "Virtanen", "Mäkinen", "Nieminen", "Rodríguez", "Ahmadi", "Öberg", "Lindqvist", "O'Brien")

@@ -23,13 +23,13 @@ from typing import Any
 from dialerd import __version__
 from lab import contactlist
 from lab.asterisk import AsteriskFailed, until
-from lab.carrier import Subscribers
 from lab.daemon import DaemonFailed
 from lab.display import Board, say, show_summary
 from lab.ports import NoFreePorts
 from lab.robots import Habits, Robots
 from lab.services import ServiceFailed
 from lab.site import Site
+from lab.subscribers import Subscribers
 from lab.summary import faults, read, summarise
 from lab.tree import NoAsterisk
 

@@ -1,12 +1,8 @@
 """The carrier's dialplan, written from what its subscribers are like."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lab.carrier import Subscribers
+from lab.subscribers import Subscribers
 
 # Speech with pauses, from the core sounds. The first minute of either is different from the others'.
 _CUSTOMER_TALK = "demo-congrats&silence/2&vm-review&silence/3"
@@ -34,7 +30,7 @@ def carrier_dialplan(subscribers: Subscribers, invites: Path) -> str:
     )
 
 
-# A lot: the first four decimal digits of a hash over seed, purpose and number (lab.carrier.draw does the same).
+# A lot: the first four decimal digits of a hash over seed, purpose and number (lab.subscribers.draw does the same).
 # SPREAD is an even spread from half to one and a half times a mean in milliseconds, given back in seconds.
 _TEXT = """\
 [general]

@@ -9,8 +9,9 @@ from typing import Self
 from dialerd.core.ids import ACCOUNT, is_attempt
 from lab import ports, tree
 from lab.asterisk import until
-from lab.carrier import Carrier, Invite, Subscribers
+from lab.carrier import Carrier, Invite
 from lab.pbx import TRUNK, Pbx, Secrets
+from lab.subscribers import Subscribers
 
 REGISTER_SECONDS = 10.0
 _OURS = "dialerd-"  # how the ids of our bridges and agent legs begin

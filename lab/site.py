@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from dialerd import config
 from dialerd.store.migrate import migrate
 from dialerd.store.pool import connect
-from lab.carrier import Subscribers
 from lab.daemon import Daemon
 from lab.lab import Lab
 from lab.services import Postgres, Redis, scratch
+from lab.subscribers import Subscribers
 
 DATABASE = "dialerd"
 

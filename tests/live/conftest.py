@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 import redis
 
-from lab.carrier import Subscribers
 from lab.site import Site
+from lab.subscribers import Subscribers
 from tests.live.place import Place
 
 _numbers = count(1)

@@ -8,9 +8,10 @@ from typing import Any
 import asyncpg
 
 from dialerd.core.ids import is_attempt
-from lab.carrier import Behaviour, Invite, number
+from lab.carrier import Invite
 from lab.daemon import Daemon
 from lab.site import Site
+from lab.subscribers import Behaviour, number
 
 QUIET_SECONDS = 40.0
 

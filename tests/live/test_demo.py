@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab.carrier import Behaviour, number
+from lab.subscribers import Behaviour, number
 from lab.summary import MUST_BE_ZERO
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from dialerd.core.callerid import Selection, Status
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.paths import shipped
-from lab.carrier import Behaviour, number
 from lab.lab import Lab
 from lab.pbx import FALLBACK_CID
+from lab.subscribers import Behaviour, number
 from tests.live.manager import Manager
 
 pytestmark = pytest.mark.live

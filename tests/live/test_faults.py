@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from lab.carrier import Behaviour
 from lab.proxy import Proxy
 from lab.site import Site
+from lab.subscribers import Behaviour
 from tests.live.place import Place
 
 pytestmark = pytest.mark.live

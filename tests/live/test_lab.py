@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from lab.asterisk import AsteriskFailed, Channel, until
-from lab.carrier import Behaviour, Subscribers, number
 from lab.lab import Lab
+from lab.subscribers import Behaviour, Subscribers, number
 from tests.live.manager import Manager
 
 pytestmark = pytest.mark.live

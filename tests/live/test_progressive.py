@@ -3,8 +3,8 @@
 import pytest
 import redis
 
-from lab.carrier import Behaviour
 from lab.pbx import FALLBACK_CID
+from lab.subscribers import Behaviour
 from tests.live.place import Place
 
 pytestmark = pytest.mark.live
