@@ -12,7 +12,7 @@ from phonenumbers import timezone as phone_zones
 E164 = re.compile(r"\+[1-9][0-9]{5,14}\Z", re.ASCII)
 # What people write around digits. Anything else in the text is refused, never stripped: '1555&PJSIP/…' is an
 # attack or a broken file, and both deserve to be told. ASCII only: Python's isdigit() says yes to '١٢٣'.
-_TYPED = re.compile(r"(?:\+?[0-9]|\([0-9]{1,5}\))[0-9 ()./\-\u00a0]{0,39}\Z", re.ASCII)
+_TYPED = re.compile(r"(?:\+?[0-9]|\(\+?[0-9]{1,5}\))[0-9 ()./\-\u00a0]{0,39}\Z", re.ASCII)
 _UNKNOWN_ZONE = "Etc/Unknown"
 _NEVER = {
     phonenumbers.PhoneNumberType.PREMIUM_RATE: "premium",
