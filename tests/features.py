@@ -63,9 +63,7 @@ def _module_marks(tree: ast.Module, place: str) -> list[str]:
     """Ids of `pytestmark = …` at the top of a file."""
     ids: list[str] = []
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == "pytestmark" for t in node.targets
-        ):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "pytestmark" for t in node.targets):
             marks = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value]
             for mark in marks:
                 ids += _accepted(mark, place)

@@ -67,9 +67,7 @@ def _head(status: Json) -> Text:
         reason = plain(status["dialing_reason"]).replace("_", " ")
         state, style = f"Not dialing: {reason}", "bold red"
     up = elapsed(status["started_at"], status["at"])
-    return Text.assemble(
-        (plain(status["node"]), "bold"), "   ", (f"● {state}", style), "   ", (f"up {up}", "dim")
-    )
+    return Text.assemble((plain(status["node"]), "bold"), "   ", (f"● {state}", style), "   ", (f"up {up}", "dim"))
 
 
 def _links(status: Json) -> Text:

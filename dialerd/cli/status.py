@@ -78,11 +78,7 @@ async def _watch(base: str, token: str, as_json: bool) -> None:
     """Follow the figures; a lost connection is said on the board and tried again, with jitter."""
     console = Console()
     current = await _fetch(base, token)  # a daemon that was never there is an error, not a board
-    live = (
-        Live(console=console, screen=True, auto_refresh=False)
-        if console.is_terminal and not as_json
-        else None
-    )
+    live = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal and not as_json else None
     pause = 1.0
     with live or nullcontext():
         while True:

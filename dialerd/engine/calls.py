@@ -28,6 +28,7 @@ class Call:
     caller_id: str | None = None
     agent_id: int | None = None
     waits: bool = False
+    joining: bool = False  # a request to put it into an agent's bridge is under way
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
     adopted: bool = False  # taken over from a daemon before this one
 

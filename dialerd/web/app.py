@@ -56,9 +56,7 @@ class Visitor:
     session: Session | None = None
 
 
-def create_app(
-    engine: Engine, token: str, clock: Clock | None = None, bounds: Bounds | None = None
-) -> Starlette:
+def create_app(engine: Engine, token: str, clock: Clock | None = None, bounds: Bounds | None = None) -> Starlette:
     """The ASGI app; `server.serve` runs it. `token` is [web] token, at least 16 characters."""
     bounds = bounds or Bounds()
     surface = Surface(engine, token, clock or Clock(), bounds)
@@ -209,9 +207,7 @@ class Surface:
                 raise too_many()
             if not self._door.knows(str(fields.get("token", "")).strip()):
                 self._door.attempts.failed(address)
-                raise Problem(
-                    401, "wrong_token", "That is not the token.", "It is in dialerd.toml under [web]."
-                )
+                raise Problem(401, "wrong_token", "That is not the token.", "It is in dialerd.toml under [web].")
         except Problem as problem:
             if not wants_page(request):
                 raise
@@ -222,9 +218,7 @@ class Surface:
         """A link that signs in once; only for the bearer of the token: sessions do not breed sessions."""
         visitor = self._visitor(request, await read_fields(request))
         if visitor.session is not None:
-            raise Problem(
-                403, "token_needed", "Links are made with the token.", "Send the Authorization header."
-            )
+            raise Problem(403, "token_needed", "Links are made with the token.", "Send the Authorization header.")
         path = f"/login?once={self._door.new_link()}"
         return JSONResponse({"path": path, "expires_seconds": self._bounds.link_seconds}, status_code=201)
 
@@ -289,9 +283,7 @@ class Surface:
         if status == 405:
             problem = Problem(405, "method_not_allowed", "Not with this method.", "", headers)
         elif status == 404:
-            problem = Problem(
-                404, "not_found", "There is nothing at this address.", "The start page is /.", headers
-            )
+            problem = Problem(404, "not_found", "There is nothing at this address.", "The start page is /.", headers)
         else:
             problem = Problem(status, "refused", "The request was refused.", "", headers)
         return await self.refused(request, problem)

@@ -27,9 +27,7 @@ class Session:
 class Attempts:
     """Failed sign-ins per address: at most `limit` in `window_seconds`, for the last `addresses` seen."""
 
-    def __init__(
-        self, clock: Clock, limit: int = 10, window_seconds: float = 60.0, addresses: int = 1024
-    ) -> None:
+    def __init__(self, clock: Clock, limit: int = 10, window_seconds: float = 60.0, addresses: int = 1024) -> None:
         self._clock = clock
         self._limit = limit
         self._window = window_seconds
@@ -63,9 +61,7 @@ class Door:
 
     def __init__(self, token: str, clock: Clock, session_seconds: float, link_seconds: float) -> None:
         if len(token) < 16:
-            raise ValueError(
-                "the web token is shorter than 16 characters: dialer-admin setup writes a good one"
-            )
+            raise ValueError("the web token is shorter than 16 characters: dialer-admin setup writes a good one")
         self._token = _digest(token)
         self._clock = clock
         self._session_seconds = session_seconds

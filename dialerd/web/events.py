@@ -135,9 +135,7 @@ class EventStream:
                 wait = last_beat + beat - clock.monotonic()
                 if is_dirty:
                     wait = min(wait, figures.wait_seconds())
-                await asyncio.wait(
-                    [happened, *ends], timeout=max(wait, 0), return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait([happened, *ends], timeout=max(wait, 0), return_when=asyncio.FIRST_COMPLETED)
                 if any(end.done() for end in ends):
                     return
                 if happened.done():

@@ -25,9 +25,7 @@ def own_page(request: Request, session: Session | None, fields: Mapping[str, Any
     elif origin is not None:
         own = origin.partition("://")[2] == request.headers.get("host", "").lower() != ""
     elif session is not None:
-        own = hmac.compare_digest(
-            str(fields.get("csrf", "")).encode("utf-8", "surrogatepass"), session.csrf.encode()
-        )
+        own = hmac.compare_digest(str(fields.get("csrf", "")).encode("utf-8", "surrogatepass"), session.csrf.encode())
     else:
         own = True
     if not own:

@@ -24,9 +24,7 @@ class BindFailed(OSError):
     """The address cannot be listened on."""
 
     def __init__(self, host: str, port: int, why: str) -> None:
-        super().__init__(
-            f"cannot listen on {host} port {port}: {why}; see [web] host and port in dialerd.toml"
-        )
+        super().__init__(f"cannot listen on {host} port {port}: {why}; see [web] host and port in dialerd.toml")
 
 
 class _Protocol(H11Protocol):

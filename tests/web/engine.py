@@ -88,9 +88,7 @@ class FakeEngine:
 
     def health(self) -> Health:
         ok = all(link.state == "up" for link in self.current.links)
-        return Health(
-            ok, self.current.dialing_allowed and ok, "" if ok else "link_down", self.current.links, 1, 0.4
-        )
+        return Health(ok, self.current.dialing_allowed and ok, "" if ok else "link_down", self.current.links, 1, 0.4)
 
     def status(self) -> Status:
         self.snapshots += 1

@@ -33,9 +33,7 @@ def text_of(status: Status, width: int = 110) -> str:
 
 def config(port: int, token: str = TOKEN) -> Config:
     secret = SecretStr("unused-secret")
-    return Config(
-        ami=Ami(secret=secret), ari=Ari(password=secret), web=Web(port=port, token=SecretStr(token))
-    )
+    return Config(ami=Ami(secret=secret), ari=Ari(password=secret), web=Web(port=port, token=SecretStr(token)))
 
 
 async def invoke(port: int, *args: str, token: str = TOKEN) -> Result:
@@ -69,9 +67,7 @@ def test_an_empty_installation_is_shown_with_what_to_do_next() -> None:
 
 
 def test_a_link_that_is_down_is_on_the_board_with_its_reason() -> None:
-    shown = text_of(
-        replace(BUSY_DAY, links=links(ami="down"), dialing_allowed=False, dialing_reason="ami_down")
-    )
+    shown = text_of(replace(BUSY_DAY, links=links(ami="down"), dialing_allowed=False, dialing_reason="ami_down"))
     assert "Not dialing: ami down" in shown
     assert "down for 42s: connection refused" in shown
 

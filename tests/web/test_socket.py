@@ -60,9 +60,7 @@ async def test_a_reader_gets_figures_at_once_and_events_as_they_happen() -> None
         kind, figures = await read_event(lines)
         assert (kind, figures["node"]) == ("figures", "pbx-helsinki-1")
         engine.current = replace(BUSY_DAY, draining=True)
-        engine.publish(
-            LiveEvent("agent", {"name": "aino", "state": "ready", "reason": "a\nevent: call\ndata: {}"})
-        )
+        engine.publish(LiveEvent("agent", {"name": "aino", "state": "ready", "reason": "a\nevent: call\ndata: {}"}))
         assert await read_event(lines) == (
             "agent",
             {"name": "aino", "state": "ready", "reason": "a\nevent: call\ndata: {}"},
@@ -213,9 +211,7 @@ async def test_signals_stay_with_the_daemon() -> None:
 
 
 @pytest.mark.parametrize("head", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-async def test_a_peer_that_never_finishes_its_request_is_closed(
-    monkeypatch: pytest.MonkeyPatch, head: bytes
-) -> None:
+async def test_a_peer_that_never_finishes_its_request_is_closed(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.1)
     async with running(FakeEngine()) as http:
         reader, writer = await raw(http)

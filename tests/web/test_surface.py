@@ -90,9 +90,7 @@ async def test_health_is_503_and_names_the_link_that_is_down_without_its_details
 
 @pytest.mark.parametrize("path", ["/status", "/agents", "/events", "/"])
 @pytest.mark.parametrize("header", ["", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer ä"])
-async def test_without_the_token_there_is_nothing_to_see(
-    http: httpx.AsyncClient, path: str, header: str
-) -> None:
+async def test_without_the_token_there_is_nothing_to_see(http: httpx.AsyncClient, path: str, header: str) -> None:
     reply = await http.get(path, headers=[(b"authorization", header.encode())] if header else None)
     assert reply.status_code == 401
     assert reason(reply) == "not_signed_in"
@@ -113,9 +111,7 @@ async def test_status_with_the_token_is_the_engines_status_and_never_the_token(
     assert TOKEN not in reply.text
 
 
-async def test_not_a_number_becomes_null_instead_of_broken_json(
-    http: httpx.AsyncClient, engine: FakeEngine
-) -> None:
+async def test_not_a_number_becomes_null_instead_of_broken_json(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     engine.current = replace(
         BUSY_DAY, campaigns=(CampaignStatus(1, "x", "active", "power", "q", 0, answer_rate=float("nan")),)
     )
@@ -124,9 +120,7 @@ async def test_not_a_number_becomes_null_instead_of_broken_json(
 
 
 @pytest.mark.parametrize("verb", ["connect", "disconnect", "ready"])
-async def test_an_agent_verb_reaches_the_engine(
-    http: httpx.AsyncClient, engine: FakeEngine, verb: str
-) -> None:
+async def test_an_agent_verb_reaches_the_engine(http: httpx.AsyncClient, engine: FakeEngine, verb: str) -> None:
     reply = await http.post(f"/agents/aino/{verb}", headers=BEARER)
     assert reply.status_code == 200
     assert engine.asked == [(verb, "aino")]
@@ -210,9 +204,7 @@ async def test_an_engine_that_breaks_is_a_500_without_details(
     assert "hunter2" not in reply.text
 
 
-async def test_an_engine_that_does_not_answer_is_a_504(
-    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_engine_that_does_not_answer_is_a_504(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     async def stuck(name: str) -> None:
         await asyncio.Event().wait()
 
@@ -290,9 +282,7 @@ async def test_signing_in_never_goes_on_with_an_id_from_before(http: httpx.Async
     assert (await http.get("/status")).status_code == 401
 
 
-async def test_a_one_time_link_works_once_and_for_ten_minutes(
-    http: httpx.AsyncClient, clock: SetClock
-) -> None:
+async def test_a_one_time_link_works_once_and_for_ten_minutes(http: httpx.AsyncClient, clock: SetClock) -> None:
     async def link() -> str:
         reply = await http.post("/login-links", headers=BEARER)
         assert reply.status_code == 201
@@ -355,9 +345,7 @@ async def test_our_own_page_can(http: httpx.AsyncClient, engine: FakeEngine, hea
     assert engine.asked == [("ready", "aino")]
 
 
-async def test_a_text_browser_proves_itself_with_the_forms_token(
-    http: httpx.AsyncClient, engine: FakeEngine
-) -> None:
+async def test_a_text_browser_proves_itself_with_the_forms_token(http: httpx.AsyncClient, engine: FakeEngine) -> None:
     csrf = await sign_in(http)
     assert (await http.post("/agents/aino/ready", data={"csrf": csrf})).status_code == 200
 
