@@ -9,6 +9,7 @@ import pytest
 
 from dialerd.store.claim import claim
 from dialerd.store.ledger import Ledger
+from dialerd.store.queries import queries
 
 ZONES = ["Europe/Helsinki"]
 SOON = timedelta(minutes=1)
@@ -190,3 +191,14 @@ async def test_the_record_refuses_to_be_changed(pool: asyncpg.Pool) -> None:
     await pool.execute("INSERT INTO call_events (tenant_id, at, kind) VALUES (1, now(), 'x')")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await pool.execute("DELETE FROM call_events")
+
+
+async def test_a_stopped_campaign_is_loaded_while_attempts_of_it_live(pool: asyncpg.Pool) -> None:
+    """Else a daemon that starts then takes its calls for nobody's, hangs them up and never closes them."""
+    id_ = await campaign(pool, 1)
+    attempt = (await take(pool, id_, 1)).taken[0].attempt
+    await pool.execute("UPDATE campaigns SET state = 'stopped'")
+    load = queries("engine").campaigns
+    assert [row["id"] for row in await pool.fetch(load, [])] == [id_]
+    await pool.execute("SELECT record_v1(gen_random_uuid(), 'n', 1, $1)", ended(attempt))
+    assert await pool.fetch(load, []) == []
