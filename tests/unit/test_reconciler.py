@@ -1,6 +1,5 @@
 """Reconcile against what happens while its lists are on their way. ARI and PostgreSQL are fakes: it is about moments."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
