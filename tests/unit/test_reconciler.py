@@ -1,5 +1,6 @@
-"""Reconcile against what happens while its lists are on their way. ARI and PostgreSQL are fakes: it is about moments."""
+"""Reconcile against what happens while its lists are on their way. ARI and PostgreSQL are fakes: moments matter."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +39,7 @@ async def reconcile(stage: Stage, bridges: dict[str, list[str]], meanwhile: Call
     ledger: Any = SimpleNamespace(ending=frozenset())
     reconciler = Reconciler(
         config, Clock(), stage.calls, stage.agents, {1: stage.call.campaign}, stage.talk, stage.ari, ledger,  # type: ignore[arg-type]
-        lambda: None, Lock(), lambda: None,  # type: ignore[arg-type]
+        lambda: None, Lock(), lambda: None,
     )  # fmt: skip
     await reconciler._reconcile(Pool())  # type: ignore[arg-type]
     await stage.settle()
