@@ -1,5 +1,6 @@
 """Reconcile against what happens while its lists are on their way. ARI and PostgreSQL are fakes: moments matter."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
@@ -18,11 +19,6 @@ class Pool:
         return []
 
 
-class Lock:
-    async def __aenter__(self) -> None: ...
-    async def __aexit__(self, *_: object) -> None: ...
-
-
 async def reconcile(stage: Stage, bridges: dict[str, list[str]], meanwhile: Callable[[], None] = lambda: None) -> None:
     """One run: all legs and the caller are in the app, the bridges as given; `meanwhile` happens during the request."""
 
@@ -39,9 +35,9 @@ async def reconcile(stage: Stage, bridges: dict[str, list[str]], meanwhile: Call
     ledger: Any = SimpleNamespace(ending=frozenset())
     reconciler = Reconciler(
         config, Clock(), stage.calls, stage.agents, {1: stage.call.campaign}, stage.talk, stage.ari, ledger,  # type: ignore[arg-type]
-        lambda: None, Lock(), lambda: None,
+        lambda: None, asyncio.Lock(), lambda: None,
     )  # fmt: skip
-    await reconciler._reconcile(Pool())  # type: ignore[arg-type]
+    await reconciler._reconcile(Pool())
     await stage.settle()
 
 
