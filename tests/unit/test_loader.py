@@ -23,7 +23,7 @@ async def test_what_could_not_be_read_is_read_again_without_another_notification
     loaded, pool = asyncio.Event(), Pool()
     parts: list[Any] = [None, {}, None, None, None, loaded.set]
     loader = Loader(*parts)
-    task = asyncio.create_task(loader.run(lambda: pool))  # type: ignore[arg-type, return-value]
+    task = asyncio.create_task(loader.run(lambda: pool))
     loader.notified("campaigns:1")
     try:
         await asyncio.wait_for(loaded.wait(), 10)
