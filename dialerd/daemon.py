@@ -96,7 +96,10 @@ async def _supervise(config: Config, engine: Engine) -> int:
             log.critical("daemon.part_broke", part=ended.get_name(), exc_info=ended.exception())
             return 1
         systemd.notify("STOPPING=1", "STATUS=draining: live calls may end, no new ones")
-        await engine.drain()
+        if waits[ended] == 0:
+            await engine.drain()
+        else:
+            await engine.leave()
         log.info("daemon.stopped")
         return waits[ended]
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 MIDNIGHT = time(0)
@@ -24,10 +25,16 @@ class Window:
         )
 
 
+@cache
+def _zone(name: str) -> ZoneInfo:
+    """Kept: ZoneInfo itself remembers eight, and reads the other 600 from disk again at every judgement."""
+    return ZoneInfo(name)
+
+
 def is_open(windows: Iterable[Window], zone: str, now: datetime) -> bool:
     """Whether `now` (aware) lies in a window, as the clocks of `zone` show it. An unknown zone is never open."""
     try:
-        local = now.astimezone(ZoneInfo(zone))
+        local = now.astimezone(_zone(zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return any(window.holds(local) for window in windows)

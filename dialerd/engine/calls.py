@@ -11,6 +11,8 @@ from dialerd.core.attempt import Event, Facts, State
 from dialerd.core.reconcile import Believed
 from dialerd.engine.campaign import Campaign
 
+_QUEUED_SECONDS = 5.0  # between the claim and a channel that every list shows
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,6 +30,7 @@ class Call:
     caller_id: str | None = None
     agent_id: int | None = None
     waits: bool = False
+    joining: bool = False  # a request to put it into an agent's bridge is under way
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
 
     @property
@@ -97,10 +100,17 @@ class Calls:
                 call.attempt,
                 monotonic - call.claimed_monotonic,
                 call.campaign.ring_timeout_seconds + margin_seconds,
-                call.state not in (State.CLAIMED, State.UNKNOWN),
+                _has_a_channel(call, monotonic),
             )
             for call in self._calls.values()
         ]
+
+
+def _has_a_channel(call: Call, monotonic: float) -> bool:
+    """Whether Asterisk must have a channel of it by now. "Successfully queued" comes before there is one."""
+    if call.state is State.DIALING:
+        return monotonic - call.claimed_monotonic > _QUEUED_SECONDS
+    return call.state not in (State.CLAIMED, State.UNKNOWN)
 
 
 def waits_or_rings(call: Call) -> bool:

@@ -98,17 +98,27 @@ class Conversations:
         if agent.state is AgentState.ON_CALL:
             self._wrap_up(agent, call.campaign.wrap_up_seconds)
         elif agent.state is AgentState.RESERVED:
-            self._agents.step(agent, Do.RELEASE, "the caller hung up")
+            self.release(agent, "the caller hung up")
+
+    def release(self, agent: Agent, reason: str) -> None:
+        """A reserved agent is free again, unless a pause was asked for meanwhile."""
+        self._agents.step(agent, Do.RELEASE, reason)
+        if agent.pause_after is not None:
+            self._agents.step(agent, Do.PAUSE, agent.pause_after)
+            agent.pause_after = None
+        else:
             self.serve(agent)
 
     def _reserve(self, agent: Agent, call: Call) -> None:
         call.waits = False
         call.agent_id = agent.id
         agent.attempt = call.attempt
+        call.joining = True
         self._agents.step(agent, Do.RESERVE)
         self._spawn(self._join(agent, call), f"join {call.attempt}")
 
     async def _join(self, agent: Agent, call: Call) -> None:
+        refused: AriError | None = None
         try:
             await self._ari.join(agent.bridge, call.attempt)
         except AriUnreachable as error:
@@ -116,17 +126,27 @@ class Conversations:
             self._doubt()  # reconcile sees whether they are together
         except AriError as error:
             log.warning("call.join_failed", attempt=call.attempt, agent=agent.name, error=str(error))
-            self._undo(agent, call, error.status in _BRIDGE_TROUBLE)
+            refused = error
+        finally:
+            call.joining = False
+        if call.agent_id is None:
+            self._offer_again(call)  # its agent went while the request was under way
+        elif refused is not None:
+            self._undo(agent, call, refused.status in _BRIDGE_TROUBLE)
 
     def _undo(self, agent: Agent, call: Call, bridge_is_bad: bool) -> None:
-        call.agent_id = None
-        if agent.state is AgentState.RESERVED and agent.attempt == call.attempt:
-            if bridge_is_bad:
-                self.leg_down(agent, "the agent's bridge was gone")
-            else:
-                self._agents.step(agent, Do.RELEASE, "the caller hung up")
-                self.serve(agent)
-        if call.attempt in self._calls and call.facts.hung_up_at is None and bridge_is_bad:
+        if agent.state is not AgentState.RESERVED or agent.attempt != call.attempt:
+            return  # the call ended or the agent went meanwhile: that has had its consequences
+        if bridge_is_bad:
+            self.leg_down(agent, "the agent's bridge was gone")
+        else:
+            call.agent_id = None
+            self.release(agent, "the caller hung up")
+
+    def _offer_again(self, call: Call) -> None:
+        """A call that lost its agent goes to the next one; with a join under way only after it, lest two overtake
+        each other."""
+        if call.attempt in self._calls and call.facts.hung_up_at is None and not call.joining:
             self.offer(call)
 
     def _nobody_came(self, call: Call) -> None:
@@ -213,9 +233,9 @@ class Conversations:
         call = self._calls.get(agent.attempt) if agent.attempt else None
         bridge = agent.bridge
         self._agents.step(agent, Do.LEG_DOWN, reason)
-        if call is not None and call.facts.hung_up_at is None:
+        if call is not None:
             call.agent_id = None
-            self.offer(call)
+            self._offer_again(call)
         self._spawn(self._tried("end_bridge", bridge, self._ari.end_bridge(bridge)), f"end {bridge}")
 
     def wrap_up_over(self, agent: Agent, since: datetime) -> None:

@@ -245,6 +245,11 @@ class Engine:
             if agent.leg is not None:
                 await self._end_channel(agent.leg)
         await self._until(lambda: not self._agents.legs(), _SETTLE_SECONDS)
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Writes what is known and touches no channel: they may be another daemon's already."""
+        self._draining = True
         try:
             async with asyncio.timeout(_SETTLE_SECONDS * 2):
                 await self._ledger.written()

@@ -21,6 +21,8 @@ _Q = queries("engine")
 _CAMPAIGNS, _COUNTS, _PENDING, _AGENTS = _Q.campaigns, _Q.counts, _Q.pending, _Q.agents
 _PUT_TRUNK, _COMPLETE = _Q.put_trunk, _Q.complete
 
+_AGAIN_SECONDS = 1.0
+
 
 class Loader:
     """`on_state(campaign, before)` is told when a campaign's state is another one than before."""
@@ -64,8 +66,7 @@ class Loader:
         self._on_loaded()
 
     async def run(self, pool_of: Callable[[], asyncpg.Pool | None]) -> None:
-        """Reads again what a notification called stale; ends only by cancellation. What fails is read when the link
-        comes back."""
+        """Reads again what a notification called stale; ends only by cancellation. What fails is read again."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -85,6 +86,9 @@ class Loader:
                     self._caller_ids.load(await callerids.load(pool))
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("loader.failed", error=str(error) or type(error).__name__)
+                self._stale |= stale  # a slow statement is no lost link: nobody would tell us again
+                self._used_up |= used_up
+                asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._wake.set)
                 continue
             self._on_loaded()
 

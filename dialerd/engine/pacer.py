@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 _TICK_SECONDS = 1.0  # windows open and retry times come without an event
 _IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0}  # how long not to ask again; other gates: a second
+_NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
 _ZONES = frozenset(zoneinfo.available_timezones())
 
 
@@ -170,6 +171,7 @@ class Pacer:
         try:
             if trunk.route == "direct":
                 call.caller_id = await self._caller_id(call)
+            self._check_still(call)
             self._ami.originate(
                 Originate(
                     call.attempt,
@@ -181,10 +183,22 @@ class Pacer:
                     self._variables(call, trunk),
                 )
             )
-        except (ValueRefused, LinkDown, _NoCallerId) as error:
+        except (ValueRefused, LinkDown, _TooLate, _NoCallerId) as error:
             self._calls.learn(call.attempt, Event(Kind.NOT_SENT, self._clock.now(), detail=str(error)))
+            # What keeps one number from leaving keeps the next: the list must not run through attempts that do not.
+            campaign.idle_until = self._clock.monotonic() + _NOT_SENT_SECONDS
             return
         log.info("call.originate", attempt=call.attempt, campaign=campaign.id, number=masked(call.e164))
+
+    def _check_still(self, call: Call) -> None:
+        """The claim and the caller ID took a while: a drain, a lost link, a stop may have come in between."""
+        gate = self._gate()
+        if gate is None and call.campaign.state != "active":
+            gate = f"the campaign is {call.campaign.state}"
+        if gate is None and call.attempt not in self._calls:
+            gate = "reconcile has closed the attempt"
+        if gate is not None:
+            raise _TooLate(f"not dialled any more: {gate}")
 
     async def _caller_id(self, call: Call) -> str:
         campaign = call.campaign
@@ -228,6 +242,10 @@ class Pacer:
         old = campaign.decision
         if old is None or (old.lines, old.reason) != (lines, reason):
             campaign.decision = Decision(lines, reason, self._clock.now())
+
+
+class _TooLate(Exception):
+    """Claimed, and not allowed any more."""
 
 
 class _NoCallerId(Exception):

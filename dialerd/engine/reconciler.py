@@ -95,8 +95,10 @@ class Reconciler:
         # Written down before the lists are asked for: what happens meanwhile must not look lost.
         believed = self._calls.believed(self._clock.monotonic(), _MARGIN_SECONDS)
         legs = self._agents.legs()
-        channels = await self._ari.channels()
+        settled = {call.attempt: call.agent_id for call in self._calls if not call.joining}
+        # Bridges first: a call that ends between the two is then just gone, and does not look forsaken.
         bridges = await self._ari.bridges()
+        channels = await self._ari.channels()
         owned = {call.attempt for call in self._calls} | set(self._agents.legs().values())
         result = plan(channels, believed, legs, owned)
         now = self._clock.now()
@@ -106,7 +108,7 @@ class Reconciler:
             self._calls.learn(attempt, Event(Kind.GONE, now, detail="reconcile: its channel is not there"))
         for agent_id in result.lost_legs:
             self._lose_leg(agent_id)
-        self._adopt(channels, bridges, set(result.seen))
+        self._adopt(channels, bridges, set(result.seen), settled)
         for channel in result.orphans:
             log.warning("reconcile.orphan", channel=channel)
             await self._ari.hang_up(channel)
@@ -130,8 +132,17 @@ class Reconciler:
             log.info("reconcile.take_over", attempt=call.attempt, state=call.state.value)
             self._calls.add(call)
 
-    def _adopt(self, channels: list[Channel], bridges: Mapping[str, list[str]], seen: set[str]) -> None:
+    def _adopt(
+        self,
+        channels: list[Channel],
+        bridges: Mapping[str, list[str]],
+        seen: set[str],
+        settled: Mapping[str, int | None],
+    ) -> None:
         """Puts calls and agents back into the places where Asterisk has them.
+
+        `settled`: attempt → agent, as it was before the lists were asked for; a call that got or lost an agent since,
+        or is being joined, is somewhere else than the lists say and is left alone.
 
         No new subscription is needed for their events: Asterisk keeps the app's while its websocket is away (tried
         with 22.10: StasisEnd of a channel from before came over the next websocket)."""
@@ -140,17 +151,26 @@ class Reconciler:
         for agent in self._agents:
             if agent.leg in in_app and agent.state is AgentState.CONNECTING:
                 self._conversations.leg_answered(agent.id, agent.leg or "")
+        alone = []
         for channel in channels:
             call = self._calls.get(channel.id)
-            if call is None or channel.id not in seen or channel.id not in in_app:
+            if call is None or channel.id not in seen or channel.id not in in_app or not _is_settled(call, settled):
+                continue
+            if call.facts.left_at is not None or call.facts.hung_up_at is not None:
                 continue
             bridge = where.get(channel.id)
             partner = self._agents.get(ids.agent_of(bridge or ""))
-            if partner is not None and bridge is not None:
+            # An agent whose leg is gone leaves the bridge, and the caller in it, behind.
+            if partner is not None and bridge is not None and where.get(partner.leg or "") == bridge:
                 self._put_together(call, partner, bridge)
-            elif call.agent_id is None and not call.waits:
+            elif not call.waits:
+                call.agent_id = None
+                alone.append(call)
+        self._free_the_stuck(where, settled)
+        self._end_wrap_ups()
+        for call in alone:
+            if call.agent_id is None and not call.waits:
                 self._conversations.offer(call)
-        self._free_the_stuck(where, in_app)
 
     def _put_together(self, call: Call, agent: Agent, bridge: str) -> None:
         """They stand in one bridge: whatever we believed, they talk."""
@@ -161,20 +181,30 @@ class Reconciler:
         call.agent_id, call.waits = agent.id, False
         self._conversations.joined(call.attempt, bridge, self._clock.now())
 
-    def _free_the_stuck(self, where: Mapping[str, str], in_app: set[str]) -> None:
-        """I6: an agent who waits for a call that is not there, or not in their bridge."""
+    def _free_the_stuck(self, where: Mapping[str, str], settled: Mapping[str, int | None]) -> None:
+        """I6: an agent who waits for or talks on a call that is not there, or not theirs, or not in their bridge."""
         for agent in self._agents:
             call = self._calls.get(agent.attempt) if agent.attempt else None
-            if agent.state is AgentState.ON_CALL and call is None:
+            theirs = call is not None and call.agent_id == agent.id
+            if agent.state is AgentState.ON_CALL and not theirs:
                 self._agents.step(agent, Do.CALL_ENDED, "the call is not there any more")
                 self._conversations.resume_wrap_up(agent, 0.0)
-            elif agent.state is AgentState.RESERVED and (call is None or where.get(call.attempt) != agent.bridge):
-                self._agents.step(agent, Do.RELEASE, "the call was never joined")
-                if call is not None and call.attempt in in_app:
+            elif agent.state is AgentState.RESERVED and not (
+                theirs and call is not None
+                and (not _is_settled(call, settled) or where.get(call.attempt) == agent.bridge)
+            ):  # fmt: skip
+                if theirs and call is not None:
                     call.agent_id = None
-                    self._conversations.offer(call)
-                else:
-                    self._conversations.serve(agent)
+                self._conversations.release(agent, "the call was never joined")
+
+    def _end_wrap_ups(self) -> None:
+        """A restart loses the timers: the longest limit of the agent's campaigns holds then."""
+        for agent in self._agents:
+            limit = max(
+                (c.wrap_up_seconds for c in self._campaigns.values() if c.queue_name in agent.queues), default=0
+            )  # fmt: skip
+            if (self._clock.now() - agent.since).total_seconds() > limit:
+                self._conversations.wrap_up_over(agent, agent.since)
 
     def _lose_leg(self, agent_id: int) -> None:
         agent = self._agents.get(agent_id)
@@ -183,6 +213,10 @@ class Reconciler:
         age = (self._clock.now() - agent.since).total_seconds()
         if agent.state is not AgentState.CONNECTING or age > _PHONE_SECONDS:
             self._conversations.leg_down(agent, "the phone's channel is not there any more")
+
+
+def _is_settled(call: Call, settled: Mapping[str, int | None]) -> bool:
+    return not call.joining and settled.get(call.attempt, call) == call.agent_id
 
 
 def restore(agent: Agent, row: Mapping[str, Any], node: str) -> None:

@@ -77,6 +77,7 @@ class DbLink:
             lost = asyncio.Event()
             session.add_termination_listener(lambda _: lost.set())
             await session.add_listener(CHANNEL, lambda _c, _p, _ch, payload: self._on_notify(payload))
+            await self._check_clock(session)
             await self._on_up(pool)
             self._pool = pool
             self._failures = 0
@@ -94,10 +95,13 @@ class DbLink:
                 raise ConnectionError("PostgreSQL closed the connection")
             except TimeoutError:
                 pass
-            theirs = await session.fetchval("SELECT clock_timestamp()", timeout=_PROBE_SECONDS)
-            skew = abs((theirs - self._clock.now()).total_seconds())
-            if skew > _MAX_SKEW_SECONDS:
-                raise ConnectionError(f"our clock and PostgreSQL's are {skew:.0f} s apart: set them (NTP), then retry")
+            await self._check_clock(session)
+
+    async def _check_clock(self, session: asyncpg.Connection) -> None:
+        theirs = await session.fetchval("SELECT clock_timestamp()", timeout=_PROBE_SECONDS)
+        skew = abs((theirs - self._clock.now()).total_seconds())
+        if skew > _MAX_SKEW_SECONDS:
+            raise ConnectionError(f"our clock and PostgreSQL's are {skew:.0f} s apart: set them (NTP), then retry")
 
     def _set(self, state: LinkState, detail: str) -> None:
         if (state, detail) != (self.status.state, self.status.detail):

@@ -9,7 +9,7 @@ SELECT attempt_id::text, contact_id, e164, attempts, refusal FROM claim_v1($1, $
 SELECT record_v1($1::uuid, $2, $3, $4::jsonb);
 
 -- name: campaigns
--- The campaigns that run or may run again, and those of $1, with their weekly windows as one array each.
+-- The campaigns that run or may run again, that have live attempts, and those of $1, with their weekly windows as one array each.
 SELECT c.*, t.default_region, COALESCE(w.windows, '[]'::jsonb) AS windows
 FROM campaigns c
 JOIN tenants t ON t.id = c.tenant_id
@@ -18,6 +18,7 @@ LEFT JOIN LATERAL (
     FROM campaign_windows WHERE campaign_id = c.id
 ) w ON true
 WHERE c.state IN ('active', 'paused') OR c.id = ANY ($1::bigint[])
+   OR EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.state <> 'ended')
 ORDER BY c.id;
 
 -- name: counts

@@ -9,6 +9,7 @@ import pytest
 
 from dialerd.store.claim import claim
 from dialerd.store.ledger import Ledger
+from dialerd.store.queries import queries
 
 ZONES = ["Europe/Helsinki"]
 SOON = timedelta(minutes=1)
@@ -190,3 +191,41 @@ async def test_the_record_refuses_to_be_changed(pool: asyncpg.Pool) -> None:
     await pool.execute("INSERT INTO call_events (tenant_id, at, kind) VALUES (1, now(), 'x')")
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await pool.execute("DELETE FROM call_events")
+
+
+async def test_a_stopped_campaign_is_loaded_while_attempts_of_it_live(pool: asyncpg.Pool) -> None:
+    """Else a daemon that starts then takes its calls for nobody's, hangs them up and never closes them."""
+    id_ = await campaign(pool, 1)
+    attempt = (await take(pool, id_, 1)).taken[0].attempt
+    await pool.execute("UPDATE campaigns SET state = 'stopped'")
+    load = queries("engine").campaigns
+    assert [row["id"] for row in await pool.fetch(load, [])] == [id_]
+    await pool.execute("SELECT record_v1(gen_random_uuid(), 'n', 1, $1)", ended(attempt))
+    assert await pool.fetch(load, []) == []
+
+
+@pytest.mark.parametrize("spelling", ["358401234567", "+358 40 1234567", "0401234567", ""])
+async def test_a_dnc_list_refuses_a_spelling_that_would_bar_nobody(pool: asyncpg.Pool, spelling: str) -> None:
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute("INSERT INTO dnc (e164, source) VALUES ($1, 'test')", spelling)
+
+
+async def test_a_paid_claim_does_not_make_daemons_read_everything_again(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool, 2)
+    await pool.execute("UPDATE tenants SET balance = 1.0, price_attempt = 0.4")
+    heard: list[str] = []
+    last = asyncio.Event()
+
+    def hear(_c: object, _p: int, _ch: str, payload: str) -> None:
+        heard.append(payload)
+        if payload == "last":
+            last.set()
+
+    async with pool.acquire() as connection:
+        await connection.add_listener("dialerd", hear)
+        await take(pool, id_, 1)
+        await pool.execute("UPDATE tenants SET enabled = false")
+        await pool.execute("SELECT pg_notify('dialerd', 'last')")
+        await asyncio.wait_for(last.wait(), 5)
+        await connection.remove_listener("dialerd", hear)
+    assert heard == ["tenants:1", "last"]

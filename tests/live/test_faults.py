@@ -234,14 +234,17 @@ async def test_a_daemon_killed_in_mid_call_takes_its_calls_over_when_it_is_back(
 
 
 async def test_a_second_daemon_on_the_same_app_makes_the_first_one_stop(place: Place) -> None:
-    """[F9]"""
-    await place.campaign(*[Behaviour.BUSY] * 3)
+    """[F9] What is on the air is the second one's: the first ends nothing of it."""
+    names = await place.agents(2)
     place.start()
+    place.connect(names)
     first = place.daemon
     ports = {"web": {"port": place.site.lab.ports.base + 8}, "fastagi": {"port": place.site.lab.ports.base + 9}}
     place.configure(**ports)
     place.start()
     assert first.wait(30) == 3
+    assert {place.agent(name)["state"] for name in names} == {"ready"}
+    assert place.site.lab.pbx.channels()
 
 
 async def test_term_drains_and_a_second_term_does_not_wait(place: Place) -> None:

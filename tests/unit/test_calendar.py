@@ -1,7 +1,7 @@
 """When a number may be called: windows judged in the number's own zone."""
 
 from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
@@ -86,3 +86,19 @@ def test_a_judgement_holds_until_it_says(now: datetime, zone: str, window: Windo
 def test_a_judgement_made_in_another_zone_holds_just_as_long() -> None:
     now = utc("2026-11-23T12:00:30")
     assert good_until(now.astimezone(ZoneInfo("Asia/Kathmandu"))) == utc("2026-11-23T12:01")
+
+
+def test_a_zone_is_read_from_disk_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """600 zones are judged every minute for each campaign, on the loop that joins people to agents."""
+    read: list[str] = []
+
+    def from_disk(name: str) -> ZoneInfo:
+        read.append(name)
+        return ZoneInfo(name)
+
+    monkeypatch.setattr("dialerd.core.calendar.ZoneInfo", from_disk)
+    zones = sorted(available_timezones())[:50]
+    for _ in range(3):
+        open_zones([], zones, datetime(2026, 1, 1, tzinfo=UTC))
+        open_zones([Window(1, time(9), time(20))], zones, datetime(2026, 1, 1, tzinfo=UTC))
+    assert len(read) == len(set(read))

@@ -1,0 +1,136 @@
+"""Callers and agents brought together while requests are under way. ARI is a fake: the moments cannot be provoked."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dialerd.ari.transport import AriError
+from dialerd.clock import Clock
+from dialerd.core.agent import AgentState
+from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.engine.agents import Agent, Agents
+from dialerd.engine.calls import Call, Calls
+from dialerd.engine.campaign import Campaign
+from dialerd.engine.conversations import Conversations
+
+ATTEMPT = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+
+class Ari:
+    """Takes requests down; each `join` waits until the test answers it."""
+
+    up = True
+
+    def __init__(self) -> None:
+        self.joins: list[tuple[str, str, asyncio.Future[None]]] = []
+        self.messages: list[str] = []
+
+    async def join(self, bridge: str, channel: str) -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.joins.append((bridge, channel, answer))
+        await answer
+
+    async def to_dialplan(self, channel: str) -> None:
+        self.messages.append(channel)
+
+    async def end_bridge(self, bridge: str) -> None: ...
+
+
+class Stage:
+    """One answered call, some ready agents."""
+
+    def __init__(self, agents: int, grace: float = 2.0) -> None:
+        self.ari = Ari()
+        self.calls = Calls(lambda *_: None)
+        self.agents = Agents(Clock(), lambda *_: None)
+        self.agents.load([
+            {"id": n, "tenant_id": 1, "name": f"a{n}", "endpoint": f"a{n}", "queues": ["q"], "default_region": "FI",
+             "state_at": NOW} for n in range(1, agents + 1)
+        ])  # fmt: skip
+        for agent in self.agents:
+            agent.state, agent.leg = AgentState.READY, f"dialerd-agent-{agent.id}-00000000"
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.talk = Conversations(
+            self.calls, self.agents, self.ari, Clock(), grace, self._spawn, lambda: None  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", 1, Facts(NOW), 0.0)
+        self.calls.add(self.call)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self.tasks.add(asyncio.create_task(work, name=name))
+
+    def agent(self, id_: int) -> Agent:
+        found = self.agents.get(id_)
+        assert found is not None
+        return found
+
+    def states(self) -> list[str]:
+        return [agent.state.value for agent in self.agents]
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+def campaign() -> Campaign:
+    return Campaign(
+        1, 1, "c", "active", "progressive", "q", "t", None, 0, 0, 10, 30, 5, "off", (), "FI", None, None
+    )  # fmt: skip
+
+
+async def test_a_caller_whose_agent_has_no_bridge_goes_to_one_other_agent_only() -> None:
+    stage = Stage(agents=3)
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await stage.settle()
+    stage.ari.joins[0][2].set_exception(AriError(404, "addChannel", "Bridge not found"))
+    await stage.settle()
+    assert stage.states() == ["offline", "reserved", "ready"]
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-1", "dialerd-agent-2"]
+
+
+async def test_a_caller_who_has_found_another_agent_is_not_sent_to_the_message_when_the_grace_ends() -> None:
+    stage = Stage(agents=2, grace=0.05)
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await stage.settle()
+    stage.ari.joins[0][2].set_exception(AriError(404, "addChannel", "Bridge not found"))
+    await stage.settle()
+    stage.ari.joins[1][2].set_result(None)
+    stage.talk.joined(ATTEMPT, "dialerd-agent-2", NOW)
+    await asyncio.wait_for(passed(0.1), 5)
+    assert stage.ari.messages == []
+    assert stage.states() == ["offline", "on_call"]
+
+
+@pytest.mark.parametrize("answer", [None, AriError(404, "addChannel", "Bridge not found")])
+async def test_a_caller_whose_agent_goes_during_the_join_meets_the_next_one_after_it(answer: AriError | None) -> None:
+    """[F27] Two joins at a time could overtake each other, and leave the caller in the dead agent's bridge."""
+    stage = Stage(agents=3)
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await stage.settle()
+    stage.talk.leg_down(stage.agent(1), "the phone hung up")
+    await stage.settle()
+    assert len(stage.ari.joins) == 1
+    stage.ari.joins[0][2].set_exception(answer) if answer else stage.ari.joins[0][2].set_result(None)
+    await stage.settle()
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-1", "dialerd-agent-2"]
+    assert stage.states() == ["offline", "reserved", "ready"]
+
+
+async def test_a_pause_asked_for_while_reserved_holds_when_the_caller_hangs_up_before_the_join() -> None:
+    stage = Stage(agents=1)
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    stage.talk.pause(stage.agent(1), "lunch")
+    for kind in (Kind.HUNG_UP, Kind.LEFT):
+        stage.calls.learn(ATTEMPT, Event(kind, NOW))
+    stage.talk.call_ended(stage.call)
+    assert stage.states() == ["paused"]
+    assert stage.agent(1).reason == "lunch"
+
+
+async def passed(seconds: float) -> None:
+    """A time that the code under test waits for by itself."""
+    await asyncio.sleep(seconds)

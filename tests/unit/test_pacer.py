@@ -1,0 +1,71 @@
+"""Between the claim and the Originate time passes: what came in between holds. The parts around it are fakes."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dialerd.clock import Clock
+from dialerd.config import Trunk
+from dialerd.core.attempt import Facts
+from dialerd.core.callerid import Selection
+from dialerd.engine.calls import Call, Calls
+from dialerd.engine.pacer import Pacer
+from tests.unit.test_conversations import ATTEMPT, NOW, campaign
+
+
+class Scene:
+    """One claimed call whose caller ID is being asked for; `meanwhile` happens then."""
+
+    def __init__(self, caller_id: str | None = "+358401109999") -> None:
+        self.gate: str | None = None
+        self.sent: list[Any] = []
+        self.details: list[str] = []
+        self.calls = Calls(lambda call, event, _: self.details.append(event.detail))
+        self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", 1, Facts(NOW), 0.0)
+        self.calls.add(self.call)
+        self.meanwhile: Any = lambda: None
+        trunk = Trunk(endpoint="t")
+        config = SimpleNamespace(
+            trunks={"t": trunk}, dialing=SimpleNamespace(max_call_seconds=60), ari=SimpleNamespace(app="dialerd")
+        )
+
+        async def select(*_: Any) -> Selection:
+            self.meanwhile()
+            return Selection.without_pool(caller_id, {"no_match": 1})
+
+        parts: list[Any] = [config, Clock(), self.calls, None, {}, SimpleNamespace(originate=self.sent.append),
+                            SimpleNamespace(select=select), None, None, None, lambda: self.gate, None]  # fmt: skip
+        self.pacer, self.trunk = Pacer(*parts), trunk
+
+    async def run(self) -> None:
+        await self.pacer._originate(self.call, self.trunk)
+
+
+async def test_a_call_that_may_still_be_placed_is_placed() -> None:
+    scene = Scene()
+    await scene.run()
+    assert len(scene.sent) == 1
+
+
+@pytest.mark.parametrize("what", ["gate", "campaign"])
+async def test_a_drain_or_a_pause_after_the_claim_keeps_the_originate_back(what: str) -> None:
+    scene = Scene()
+
+    def meanwhile() -> None:
+        if what == "gate":
+            scene.gate = "draining"
+        else:
+            scene.call.campaign.state = "paused"
+
+    scene.meanwhile = meanwhile
+    await scene.run()
+    assert scene.sent == []
+    assert len(scene.calls) == 0 and "not dialled any more" in scene.details[0]
+
+
+async def test_a_campaign_whose_calls_cannot_leave_rests_before_the_next() -> None:
+    """Else every contact of the list becomes an attempt that was never sent, ten a second."""
+    scene = Scene(caller_id=None)
+    await scene.run()
+    assert scene.call.campaign.idle_until > Clock().monotonic()

@@ -1,0 +1,114 @@
+"""Reconcile against what happens while its lists are on their way. ARI and PostgreSQL are fakes: moments matter."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from dialerd.clock import Clock
+from dialerd.core.agent import AgentState, Do
+from dialerd.core.attempt import Event, Kind
+from dialerd.core.reconcile import Channel
+from dialerd.engine.reconciler import Reconciler
+from tests.unit.test_conversations import ATTEMPT, NOW, Stage
+
+
+class Pool:
+    async def fetch(self, *_: Any) -> list[Any]:
+        return []
+
+
+async def reconcile(stage: Stage, bridges: dict[str, list[str]], meanwhile: Callable[[], None] = lambda: None) -> None:
+    """One run: all legs and the caller are in the app, the bridges as given; `meanwhile` happens during the request."""
+
+    async def list_channels() -> list[Channel]:
+        meanwhile()
+        there = [ATTEMPT, *(leg for legs in bridges.values() for leg in legs if leg != ATTEMPT)]
+        return [Channel(id_, "Up", "dialerd", True) for id_ in there]
+
+    async def list_bridges() -> dict[str, list[str]]:
+        return bridges
+
+    stage.ari.channels, stage.ari.bridges = list_channels, list_bridges  # type: ignore[attr-defined]
+    config: Any = SimpleNamespace(node="n")
+    ledger: Any = SimpleNamespace(ending=frozenset())
+    reconciler = Reconciler(
+        config, Clock(), stage.calls, stage.agents, {1: stage.call.campaign}, stage.talk, stage.ari, ledger,  # type: ignore[arg-type]
+        lambda: None, asyncio.Lock(), lambda: None,
+    )  # fmt: skip
+    await reconciler._reconcile(Pool())
+    await stage.settle()
+
+
+def standing(stage: Stage) -> dict[str, list[str]]:
+    """Each agent's leg in their bridge."""
+    return {agent.bridge: [agent.leg] for agent in stage.agents if agent.leg is not None}
+
+
+def talking(stage: Stage) -> None:
+    """The caller talks with agent 1."""
+    stage.calls.learn(ATTEMPT, Event(Kind.ENTERED, NOW))
+    agent = stage.agent(1)
+    stage.agents.step(agent, Do.RESERVE)
+    agent.attempt, stage.call.agent_id = ATTEMPT, 1
+    stage.talk.joined(ATTEMPT, agent.bridge, NOW)
+
+
+async def test_a_caller_whose_agent_went_while_we_were_away_gets_the_next_one() -> None:
+    """[F7, F27] The bridge still stands, with the caller alone in it."""
+    stage = Stage(agents=2)
+    talking(stage)
+    bridges = standing(stage) | {"dialerd-agent-1": [ATTEMPT]}
+    await reconcile(stage, bridges)
+    assert stage.states() == ["offline", "reserved"]
+    assert stage.call.agent_id == 2
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
+
+
+async def test_a_caller_taken_over_after_a_restart_is_not_left_alone_in_a_bridge() -> None:
+    stage = Stage(agents=2)
+    talking(stage)
+    stage.agent(1).attempt = None  # a restart remembers the call's agent, not the agent's call
+    await reconcile(stage, standing(stage) | {"dialerd-agent-1": [ATTEMPT]})
+    assert stage.states() == ["offline", "reserved"]
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
+
+
+async def test_a_caller_who_is_being_joined_is_not_given_to_a_second_agent() -> None:
+    stage = Stage(agents=2)
+    await reconcile(stage, standing(stage), lambda: stage.talk.customer_arrived(ATTEMPT, NOW, ""))
+    assert stage.states() == ["reserved", "ready"]
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-1"]
+    await reconcile(stage, standing(stage))
+    assert stage.states() == ["reserved", "ready"]
+
+
+async def test_a_caller_who_stands_in_no_bridge_gets_another_agent() -> None:
+    stage = Stage(agents=2)
+    talking(stage)
+    await reconcile(stage, standing(stage))
+    assert stage.states() == ["ready", "reserved"]
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
+
+
+async def test_two_who_talk_stay_together() -> None:
+    stage = Stage(agents=2)
+    talking(stage)
+    bridges = standing(stage)
+    bridges["dialerd-agent-1"].append(ATTEMPT)
+    await reconcile(stage, bridges)
+    assert stage.states() == ["on_call", "ready"]
+    assert stage.ari.joins == []
+
+
+async def test_a_wrap_up_that_nobody_times_ends_at_its_limit() -> None:
+    """After a restart the agent is as PostgreSQL had them, and the timer is gone."""
+    stage = Stage(agents=1)
+    agent = stage.agent(1)
+    agent.state, agent.since = AgentState.WRAP_UP, Clock().now() - timedelta(seconds=1)
+    await reconcile(stage, standing(stage))
+    assert stage.states() == ["wrap_up"]
+    agent.since -= timedelta(seconds=5)
+    await reconcile(stage, standing(stage))
+    assert stage.states()[0] != "wrap_up"
