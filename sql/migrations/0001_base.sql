@@ -151,7 +151,7 @@ CREATE TABLE dnc (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id    integer REFERENCES tenants,          -- null: the whole installation
     campaign_id  bigint REFERENCES campaigns ON DELETE CASCADE,  -- null: the whole tenant
-    e164         text NOT NULL,
+    e164         text NOT NULL CHECK (e164 ~ '^\+[1-9][0-9]{5,14}$'),  -- another spelling would bar nobody
     source       text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT now(),
     UNIQUE NULLS NOT DISTINCT (e164, tenant_id, campaign_id)
@@ -213,7 +213,7 @@ CREATE TRIGGER call_events_append_only BEFORE UPDATE OR DELETE ON call_events
 CREATE TABLE consents (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id   integer NOT NULL REFERENCES tenants,
-    e164        text NOT NULL,
+    e164        text NOT NULL CHECK (e164 ~ '^\+[1-9][0-9]{5,14}$'),
     kind        text NOT NULL CHECK (kind IN ('opt_in', 'opt_out')),
     source      text NOT NULL,
     attempt_id  uuid,
@@ -243,5 +243,6 @@ CREATE TRIGGER agents_notify AFTER INSERT OR DELETE OR UPDATE OF active, endpoin
     FOR EACH ROW EXECUTE FUNCTION notify_campaign();
 CREATE TRIGGER caller_ids_notify AFTER INSERT OR UPDATE OR DELETE ON caller_ids
     FOR EACH ROW EXECUTE FUNCTION notify_campaign();
-CREATE TRIGGER tenants_notify AFTER UPDATE ON tenants
+-- Not for the balance: each paid claim changes it, and nobody need read anything again for that.
+CREATE TRIGGER tenants_notify AFTER UPDATE OF name, enabled, default_region ON tenants
     FOR EACH ROW EXECUTE FUNCTION notify_campaign();

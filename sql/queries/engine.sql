@@ -9,7 +9,7 @@ SELECT attempt_id::text, contact_id, e164, attempts, refusal FROM claim_v1($1, $
 SELECT record_v1($1::uuid, $2, $3, $4::jsonb);
 
 -- name: campaigns
--- The campaigns that run or may run again, that have live attempts, and those of $1, with their weekly windows as one array each.
+-- The campaigns that run or may run again, that have live attempts, and those of $1; each with its weekly windows.
 SELECT c.*, t.default_region, COALESCE(w.windows, '[]'::jsonb) AS windows
 FROM campaigns c
 JOIN tenants t ON t.id = c.tenant_id
