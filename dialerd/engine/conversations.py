@@ -76,7 +76,7 @@ class Conversations:
             call.arrived_monotonic = now  # one that lost its agent in mid-talk gets a grace of its own
         call.waits = True
         left = max(0.0, self._grace - (now - call.arrived_monotonic))
-        asyncio.get_running_loop().call_later(left, self._nobody_came, call)
+        asyncio.get_running_loop().call_later(left, self._nobody_came, call, call.arrived_monotonic)
 
     def joined(self, attempt: str, bridge: str, at: datetime) -> None:
         """A channel entered a bridge: if it is a call of ours in an agent's bridge, they hear each other now."""
@@ -96,7 +96,7 @@ class Conversations:
         if agent is None or agent.attempt != call.attempt:
             return
         if agent.state is AgentState.ON_CALL:
-            self._wrap_up(agent, call.campaign.wrap_up_seconds)
+            self.wrap_up(agent, call.campaign.wrap_up_seconds)
         elif agent.state is AgentState.RESERVED:
             self.release(agent, "the caller hung up")
 
@@ -149,8 +149,9 @@ class Conversations:
         if call.attempt in self._calls and call.facts.hung_up_at is None and not call.joining:
             self.offer(call)
 
-    def _nobody_came(self, call: Call) -> None:
-        if call.waits and call.attempt in self._calls:
+    def _nobody_came(self, call: Call, since: float) -> None:
+        """The end of the grace that began at `since`; a call that got another one meanwhile is not meant."""
+        if call.waits and call.arrived_monotonic == since and call.attempt in self._calls:
             call.waits = False
             log.info("call.nobody_free", attempt=call.attempt, grace_seconds=self._grace)
             self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
@@ -247,8 +248,9 @@ class Conversations:
         """The wrap-up's limit, from now."""
         asyncio.get_running_loop().call_later(seconds, self.wrap_up_over, agent, agent.since)
 
-    def _wrap_up(self, agent: Agent, seconds: float) -> None:
-        self._agents.step(agent, Do.CALL_ENDED)
+    def wrap_up(self, agent: Agent, seconds: float, reason: str = "") -> None:
+        """The agent's call is over; wrap-up, or the pause that was asked for, follows."""
+        self._agents.step(agent, Do.CALL_ENDED, reason)
         if agent.pause_after is not None:
             self._agents.step(agent, Do.PAUSE, agent.pause_after)
             agent.pause_after = None

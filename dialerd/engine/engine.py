@@ -152,12 +152,20 @@ class Engine:
         self._pacer.wake()
 
     def _ami_event(self, message: Any) -> None:
-        told = translate(message, self._clock.now())
-        if told is not None:
-            self._calls.learn(*told)
+        try:
+            told = translate(message, self._clock.now())
+            if told is not None:
+                self._calls.learn(*told)
+        except Exception:  # a mistake of ours must cost one event, not the connection and every call on it
+            log.exception("ami.event_failed")
+            self._doubt()
 
     def _ari_event(self, event: Any) -> None:
-        self._stasis.handle(event)
+        try:
+            self._stasis.handle(event)
+        except Exception:  # see _ami_event
+            log.exception("ari.event_failed")
+            self._doubt()
 
     def _asterisk_changed(self) -> None:
         """AMI or ARI came or went: what we believe must be compared again before anything is dialled."""
@@ -238,12 +246,9 @@ class Engine:
         self._stir()
         log.info("drain.begins", calls=len(self._calls), seconds=self._config.dialing.drain_seconds)
         if not await self._quiet(self._config.dialing.drain_seconds):
-            for call in self._calls:
-                await self._end_channel(call.attempt)
+            await asyncio.gather(*(self._end_channel(call.attempt) for call in self._calls))
             await self._quiet(_SETTLE_SECONDS * 2)
-        for agent in self._agents:
-            if agent.leg is not None:
-                await self._end_channel(agent.leg)
+        await asyncio.gather(*(self._end_channel(leg) for leg in self._agents.legs().values()))
         await self._until(lambda: not self._agents.legs(), _SETTLE_SECONDS)
         await self.leave()
 

@@ -7,6 +7,7 @@ same free agent at the same instant. It sleeps until something happens that may 
 import asyncio
 import zoneinfo
 from collections.abc import Callable
+from datetime import datetime
 
 import asyncpg
 import structlog
@@ -134,7 +135,8 @@ class Pacer:
         """Claims and dials. Returns why not, when the claim gave nothing."""
         try:
             async with self._claiming:
-                result = await self._claim(campaign, lines)
+                zones, until = campaign.open_zones(_ZONES, self._clock.now())
+                result = await self._claim(campaign, lines, zones, until)
                 fresh = self._begin(campaign, result)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # Whether it was committed is not known (F14); reconcile reads it back. Zero times beats twice.
@@ -145,7 +147,7 @@ class Pacer:
             return self._refused(campaign, result.refusal)
         self._refusals[campaign.id] = None
         self._buckets[campaign.trunk].take(len(fresh))
-        await asyncio.gather(*(self._originate(call, trunk) for call in fresh))
+        await asyncio.gather(*(self._originate(call, trunk, until) for call in fresh))
         return None
 
     def _begin(self, campaign: Campaign, result: Claim) -> list[Call]:
@@ -159,19 +161,18 @@ class Pacer:
             self._calls.add(call)
         return fresh
 
-    async def _claim(self, campaign: Campaign, lines: int) -> Claim:
+    async def _claim(self, campaign: Campaign, lines: int, zones: list[str], until: datetime) -> Claim:
         pool = self._pool()
         if pool is None:
             raise ConnectionError("PostgreSQL is not connected")
-        zones, until = campaign.open_zones(_ZONES, self._clock.now())
         return await claim(pool, campaign.id, lines, self._config.node, zones, until)
 
-    async def _originate(self, call: Call, trunk: Trunk) -> None:
+    async def _originate(self, call: Call, trunk: Trunk, until: datetime) -> None:
         campaign = call.campaign
         try:
             if trunk.route == "direct":
                 call.caller_id = await self._caller_id(call)
-            self._check_still(call)
+            self._check_still(call, until)
             self._ami.originate(
                 Originate(
                     call.attempt,
@@ -190,11 +191,13 @@ class Pacer:
             return
         log.info("call.originate", attempt=call.attempt, campaign=campaign.id, number=masked(call.e164))
 
-    def _check_still(self, call: Call) -> None:
+    def _check_still(self, call: Call, until: datetime) -> None:
         """The claim and the caller ID took a while: a drain, a lost link, a stop may have come in between."""
         gate = self._gate()
         if gate is None and call.campaign.state != "active":
             gate = f"the campaign is {call.campaign.state}"
+        if gate is None and self._clock.now() >= until:
+            gate = "the calling window may have closed"
         if gate is None and call.attempt not in self._calls:
             gate = "reconcile has closed the attempt"
         if gate is not None:

@@ -187,8 +187,7 @@ class Reconciler:
             call = self._calls.get(agent.attempt) if agent.attempt else None
             theirs = call is not None and call.agent_id == agent.id
             if agent.state is AgentState.ON_CALL and not theirs:
-                self._agents.step(agent, Do.CALL_ENDED, "the call is not there any more")
-                self._conversations.resume_wrap_up(agent, 0.0)
+                self._conversations.wrap_up(agent, 0.0, "the call is not there any more")
             elif agent.state is AgentState.RESERVED and not (
                 theirs and call is not None
                 and (not _is_settled(call, settled) or where.get(call.attempt) == agent.bridge)
@@ -232,7 +231,6 @@ def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: flo
         dialed_at=row["dialed_at"],
         ringing_at=row["ringing_at"],
         answered_at=row["answered_at"],
-        entered_at=row["answered_at"],
         connected_at=row["connected_at"],
         link_lost=True,
         sent=row["state"] not in (State.CLAIMED.value, State.UNKNOWN.value),

@@ -22,6 +22,7 @@ $$;
 --   outside_allowed_time_window  no zone is open
 --   list_used_up        nothing is left in the queue
 --   nothing_due         something is left, but not now (retry times, windows, live calls to the same number)
+-- Contacts whose number has no known zone are never due, and do not keep a campaign from completing.
 -- p_zones: the zones in which calling is allowed until p_valid_until, as core.calendar judged them. A number whose
 -- zones are not all among them, or are unknown, is not taken.
 -- The rows of campaign and trunk are locked first, so that caps are counted by one claim at a time; plpgsql takes a
@@ -33,24 +34,31 @@ CREATE FUNCTION claim_v1(
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    c     campaigns;
-    t     tenants;
-    k     trunks;
-    room  integer;
-    taken integer;
+    c         campaigns;
+    t         tenants;
+    k         trunks;
+    r         record;
+    on_trunk  bigint;
+    of_ours   bigint;
+    room      integer;
+    batch     integer;
+    seen      integer;
+    taken     integer := 0;
 BEGIN
     SELECT * INTO c FROM campaigns WHERE id = p_campaign FOR NO KEY UPDATE;
     SELECT * INTO t FROM tenants WHERE id = c.tenant_id;
+    IF t.balance IS NOT NULL THEN                 -- two trunks' claims must not spend the same money
+        SELECT * INTO t FROM tenants WHERE id = c.tenant_id FOR NO KEY UPDATE;
+    END IF;
     SELECT * INTO k FROM trunks WHERE name = c.trunk AND node = p_node FOR NO KEY UPDATE;
+    SELECT count(*), count(*) FILTER (WHERE a.campaign_id = c.id) INTO on_trunk, of_ours
+    FROM attempts a WHERE a.trunk = k.name AND a.state <> 'ended';
     room := least(
         p_want,
-        k.max_calls - (SELECT count(*) FROM attempts a WHERE a.trunk = k.name AND a.state <> 'ended'),
-        c.max_concurrent_calls
-            - (SELECT count(*) FROM attempts a WHERE a.trunk = k.name AND a.campaign_id = c.id AND a.state <> 'ended'),
-        CASE WHEN t.balance IS NULL THEN p_want
-             WHEN t.balance <= 0 THEN 0
-             WHEN t.price_attempt = 0 THEN p_want
-             ELSE least(p_want, floor(t.balance / t.price_attempt)) END
+        k.max_calls - on_trunk,
+        c.max_concurrent_calls - of_ours,
+        CASE WHEN t.balance IS NULL OR t.price_attempt = 0 THEN p_want
+             ELSE floor(t.balance / t.price_attempt) END
     );
     refusal := CASE
         WHEN c.id IS NULL OR c.state <> 'active' THEN 'not_active'
@@ -60,8 +68,7 @@ BEGIN
         WHEN NOT k.active THEN 'trunk_inactive'
         WHEN clock_timestamp() >= p_valid_until THEN 'judgement_too_old'
         WHEN cardinality(p_zones) = 0 THEN 'outside_allowed_time_window'
-        WHEN (SELECT count(*) FROM attempts a WHERE a.trunk = k.name AND a.state <> 'ended') >= k.max_calls
-            THEN 'trunk_full'
+        WHEN on_trunk >= k.max_calls THEN 'trunk_full'
         WHEN room <= 0 THEN 'campaign_full'
     END;
     IF refusal IS NOT NULL THEN
@@ -69,50 +76,73 @@ BEGIN
         RETURN;
     END IF;
 
-    RETURN QUERY
-    WITH picked AS (
-        SELECT q.id, n.id AS number_id, n.e164,
-               EXISTS (SELECT FROM dnc d
-                       WHERE d.e164 = n.e164
-                         AND (d.tenant_id IS NULL OR d.tenant_id = c.tenant_id)
-                         AND (d.campaign_id IS NULL OR d.campaign_id = c.id)) AS barred
-        FROM contacts q
-        JOIN numbers n ON n.contact_id = q.id AND n.position = q.position
-        WHERE q.campaign_id = c.id AND q.state = 'queued' AND q.next_at <= now()
-          AND q.attempts <= c.max_retries
-          AND cardinality(n.zones) > 0 AND n.zones <@ p_zones
-          AND NOT EXISTS (SELECT FROM attempts a
-                          WHERE a.tenant_id = c.tenant_id AND a.e164 = n.e164 AND a.state <> 'ended')
-        ORDER BY q.priority DESC, q.next_at, q.id
-        LIMIT room
-        FOR UPDATE OF q SKIP LOCKED
-    ), suppressed AS (
-        UPDATE contacts q SET state = 'suppressed', last_outcome = 'dnc'
-        FROM picked WHERE picked.barred AND q.id = picked.id
-        RETURNING q.id, picked.e164
-    ), made AS (
-        INSERT INTO attempts (id, tenant_id, campaign_id, contact_id, number_id, e164, node, trunk, claimed_at)
-        SELECT uuid7(), c.tenant_id, c.id, picked.id, picked.number_id, picked.e164, p_node, k.name, clock_timestamp()
-        FROM picked WHERE NOT picked.barred
-        ON CONFLICT DO NOTHING                    -- another campaign is calling this number at this moment
-        RETURNING id, contact_id, e164, claimed_at
-    ), counted AS (
-        UPDATE contacts q SET state = 'claimed', attempts = q.attempts + 1
-        FROM made WHERE q.id = made.contact_id
-        RETURNING q.id, q.attempts
-    ), noted AS (
-        INSERT INTO call_events (tenant_id, campaign_id, attempt_id, at, kind, detail)
-        SELECT c.tenant_id, c.id, made.id, made.claimed_at, 'claimed',
-               jsonb_build_object('attempt_number', counted.attempts, 'zones_open_until', p_valid_until)
-        FROM made JOIN counted ON counted.id = made.contact_id
-        UNION ALL
-        SELECT c.tenant_id, c.id, NULL, clock_timestamp(), 'not_dialed',
-               jsonb_build_object('rule', 'dnc', 'contact', suppressed.id, 'number', suppressed.e164)
-        FROM suppressed
-    )
-    SELECT made.id, made.contact_id, made.e164, counted.attempts, NULL::text
-    FROM made JOIN counted ON counted.id = made.contact_id;
-    GET DIAGNOSTICS taken = ROW_COUNT;
+    -- As a rule one round. Contacts that a DNC list bars are put aside and the next ones looked at, in growing
+    -- batches, so that ten thousand of them at the head of a list do not hold it up.
+    batch := room;
+    LOOP
+        seen := 0;
+        FOR r IN
+            WITH picked AS (
+                SELECT q.id, q.priority, q.next_at, n.id AS number_id, n.e164,
+                       EXISTS (SELECT FROM dnc d
+                               WHERE d.e164 = n.e164
+                                 AND (d.tenant_id IS NULL OR d.tenant_id = c.tenant_id)
+                                 AND (d.campaign_id IS NULL OR d.campaign_id = c.id)) AS barred
+                FROM contacts q
+                JOIN numbers n ON n.contact_id = q.id AND n.position = q.position
+                WHERE q.campaign_id = c.id AND q.state = 'queued' AND q.next_at <= now()
+                  AND q.attempts <= c.max_retries
+                  AND cardinality(n.zones) > 0 AND n.zones <@ p_zones
+                  AND NOT EXISTS (SELECT FROM attempts a
+                                  WHERE a.tenant_id = c.tenant_id AND a.e164 = n.e164 AND a.state <> 'ended')
+                ORDER BY q.priority DESC, q.next_at, q.id
+                LIMIT batch
+                FOR UPDATE OF q SKIP LOCKED
+            ), suppressed AS (
+                UPDATE contacts q SET state = 'suppressed', last_outcome = 'dnc'
+                FROM picked WHERE picked.barred AND q.id = picked.id
+                RETURNING q.id, picked.e164
+            ), chosen AS (
+                SELECT * FROM picked WHERE NOT barred ORDER BY priority DESC, next_at, id LIMIT room - taken
+            ), made AS (
+                INSERT INTO attempts (id, tenant_id, campaign_id, contact_id, number_id, e164, node, trunk, claimed_at)
+                SELECT uuid7(), c.tenant_id, c.id, chosen.id, chosen.number_id, chosen.e164, p_node, k.name,
+                       clock_timestamp()
+                FROM chosen
+                ON CONFLICT DO NOTHING            -- another campaign is calling this number at this moment
+                RETURNING id, contact_id, e164, claimed_at
+            ), counted AS (
+                UPDATE contacts q SET state = 'claimed', attempts = q.attempts + 1
+                FROM made WHERE q.id = made.contact_id
+                RETURNING q.id, q.attempts
+            ), noted AS (
+                INSERT INTO call_events (tenant_id, campaign_id, attempt_id, at, kind, detail)
+                SELECT c.tenant_id, c.id, made.id, made.claimed_at, 'claimed',
+                       jsonb_build_object('attempt_number', counted.attempts, 'zones_open_until', p_valid_until)
+                FROM made JOIN counted ON counted.id = made.contact_id
+                UNION ALL
+                SELECT c.tenant_id, c.id, NULL, clock_timestamp(), 'not_dialed',
+                       jsonb_build_object('rule', 'dnc', 'contact', suppressed.id, 'number', suppressed.e164)
+                FROM suppressed
+            )
+            SELECT made.id AS attempt_id, picked.id AS contact_id, picked.e164, counted.attempts
+            FROM picked
+            LEFT JOIN made ON made.contact_id = picked.id
+            LEFT JOIN counted ON counted.id = picked.id
+        LOOP
+            seen := seen + 1;
+            IF r.attempt_id IS NOT NULL THEN
+                taken := taken + 1;
+                attempt_id := r.attempt_id;
+                contact_id := r.contact_id;
+                e164 := r.e164;
+                attempts := r.attempts;
+                RETURN NEXT;
+            END IF;
+        END LOOP;
+        EXIT WHEN taken >= room OR seen < batch;
+        batch := least(batch * 2, 1000);
+    END LOOP;
 
     IF taken > 0 THEN
         IF t.balance IS NOT NULL AND t.price_attempt > 0 THEN
@@ -121,8 +151,11 @@ BEGIN
         RETURN;
     END IF;
     refusal := CASE
-        WHEN EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state IN ('queued', 'claimed')
-                                              AND q.attempts <= c.max_retries + (q.state = 'claimed')::integer)
+        WHEN EXISTS (SELECT FROM contacts q
+                     WHERE q.campaign_id = c.id AND q.state IN ('queued', 'claimed')
+                       AND q.attempts <= c.max_retries + (q.state = 'claimed')::integer
+                       AND EXISTS (SELECT FROM numbers n WHERE n.contact_id = q.id AND n.position = q.position
+                                                           AND cardinality(n.zones) > 0))
             THEN 'nothing_due' ELSE 'list_used_up' END;
     RETURN NEXT;
 END $$;

@@ -31,12 +31,21 @@ WHERE a.campaign_id = $1 AND a.state = 'ended' GROUP BY a.outcome;
 SELECT count(*) FROM contacts WHERE campaign_id = $1 AND state = 'queued';
 
 -- name: complete
--- Marks a campaign as completed when nothing is left of its list and nothing is live; null when that is not so.
+-- Marks a campaign as completed when nothing is left of its list and nothing is live; null when that is not so. What
+-- can never be dialled (no zone is known) is put aside then, with the reason.
+WITH aside AS (
+    UPDATE contacts q SET state = 'suppressed', last_outcome = 'unknown_zone'
+    FROM numbers n
+    WHERE q.campaign_id = $1 AND q.state = 'queued' AND n.contact_id = q.id AND n.position = q.position
+      AND cardinality(n.zones) = 0
+    RETURNING q.id
+)
 UPDATE campaigns c SET state = 'completed', completed_at = now(), updated_at = now()
 WHERE c.id = $1 AND c.state = 'active'
   AND NOT EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.state <> 'ended')
   AND NOT EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state IN ('queued', 'claimed')
-                                           AND q.attempts <= c.max_retries)
+                                           AND q.attempts <= c.max_retries
+                                           AND NOT EXISTS (SELECT FROM aside WHERE aside.id = q.id))
 RETURNING c.id;
 
 -- name: live_attempts
@@ -48,12 +57,12 @@ FROM attempts a JOIN contacts c ON c.id = a.contact_id
 WHERE a.node = $1 AND a.state <> 'ended';
 
 -- name: agents
--- Every active agent with their queues.
+-- Every active agent, and every other one whose phone still stands, with their queues.
 SELECT a.*, t.default_region, COALESCE(q.queues, '{}') AS queues
 FROM agents a
 JOIN tenants t ON t.id = a.tenant_id
-LEFT JOIN LATERAL (SELECT array_agg(queue_name) AS queues FROM agent_queues WHERE agent_id = a.id) q ON true
-WHERE a.active ORDER BY a.id;
+LEFT JOIN LATERAL (SELECT array_agg(queue_name) AS queues FROM agent_queues WHERE agent_id = a.id AND a.active) q ON true
+WHERE a.active OR a.channel_id IS NOT NULL ORDER BY a.id;
 
 -- name: put_trunk
 -- Copies a trunk of the node's configuration to where the claim counts against it.

@@ -74,7 +74,7 @@ async def test_ids_are_uuids_of_version_7_in_order_of_time(pool: asyncpg.Pool) -
         ("UPDATE contacts SET next_at = now() + interval '1 hour'", "nothing_due"),
         ("UPDATE contacts SET state = 'done'", "list_used_up"),
         ("UPDATE contacts SET attempts = 4", "list_used_up"),
-        ("UPDATE numbers SET zones = '{}'", "nothing_due"),
+        ("UPDATE numbers SET zones = '{}'", "list_used_up"),
         ("UPDATE numbers SET zones = '{Europe/Helsinki,Asia/Tehran}'", "nothing_due"),
     ],
 )
@@ -104,6 +104,25 @@ async def test_a_number_on_a_dnc_list_is_skipped_and_the_refusal_is_on_record(po
     assert await pool.fetchval("SELECT count(*) FROM contacts WHERE state = 'suppressed'") == 1
     note = await pool.fetchrow("SELECT detail FROM call_events WHERE kind = 'not_dialed'")
     assert note["detail"]["rule"] == "dnc"
+
+
+async def test_thousands_of_barred_numbers_at_the_head_of_a_list_do_not_hold_it_up(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool, 3001)
+    await pool.execute(
+        "INSERT INTO dnc (e164, source) SELECT e164, 'test' FROM numbers ORDER BY id LIMIT 3000"
+    )  # fmt: skip
+    taken = (await take(pool, id_, 1)).taken
+    assert [t.e164 for t in taken] == [await pool.fetchval("SELECT e164 FROM numbers ORDER BY id DESC LIMIT 1")]
+    assert await pool.fetchval("SELECT count(*) FROM contacts WHERE state = 'suppressed'") == 3000
+
+
+async def test_a_balance_is_not_spent_twice_by_claims_on_two_trunks(pool: asyncpg.Pool) -> None:
+    one, two = await campaign(pool, 20), await campaign(pool, 20, trunk="other")
+    await pool.execute("INSERT INTO trunks (name, node, max_calls) VALUES ('other', 'n', 100)")
+    await pool.execute("UPDATE tenants SET balance = 10, price_attempt = 1")
+    results = await asyncio.gather(*(take(pool, id_, 1) for _ in range(15) for id_ in (one, two)))
+    assert sum(len(result.taken) for result in results) == 10
+    assert await pool.fetchval("SELECT balance FROM tenants") == 0
 
 
 async def test_caps_hold_with_claims_at_the_same_instant(pool: asyncpg.Pool) -> None:

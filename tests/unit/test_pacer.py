@@ -1,5 +1,6 @@
 """Between the claim and the Originate time passes: what came in between holds. The parts around it are fakes."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +26,7 @@ class Scene:
         self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", 1, Facts(NOW), 0.0)
         self.calls.add(self.call)
         self.meanwhile: Any = lambda: None
+        self.until = Clock().now() + timedelta(minutes=1)
         trunk = Trunk(endpoint="t")
         config = SimpleNamespace(
             trunks={"t": trunk}, dialing=SimpleNamespace(max_call_seconds=60), ari=SimpleNamespace(app="dialerd")
@@ -39,7 +41,7 @@ class Scene:
         self.pacer, self.trunk = Pacer(*parts), trunk
 
     async def run(self) -> None:
-        await self.pacer._originate(self.call, self.trunk)
+        await self.pacer._originate(self.call, self.trunk, self.until)
 
 
 async def test_a_call_that_may_still_be_placed_is_placed() -> None:
@@ -48,17 +50,21 @@ async def test_a_call_that_may_still_be_placed_is_placed() -> None:
     assert len(scene.sent) == 1
 
 
-@pytest.mark.parametrize("what", ["gate", "campaign"])
+@pytest.mark.parametrize("what", ["gate", "campaign", "window"])
 async def test_a_drain_or_a_pause_after_the_claim_keeps_the_originate_back(what: str) -> None:
     scene = Scene()
 
     def meanwhile() -> None:
         if what == "gate":
             scene.gate = "draining"
+        elif what == "window":
+            scene.until = Clock().now()
         else:
             scene.call.campaign.state = "paused"
 
     scene.meanwhile = meanwhile
+    if what == "window":
+        meanwhile()
     await scene.run()
     assert scene.sent == []
     assert len(scene.calls) == 0 and "not dialled any more" in scene.details[0]
