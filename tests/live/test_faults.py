@@ -239,7 +239,7 @@ async def test_a_second_daemon_on_the_same_app_makes_the_first_one_stop(place: P
     place.start()
     place.connect(names)
     first = place.daemon
-    ports = {"web": {"port": place.site.lab.ports.base + 8}, "fastagi": {"port": place.site.lab.ports.base + 9}}
+    ports = {"web": {"port": place.site.lab.ports.base + 20}, "fastagi": {"port": place.site.lab.ports.base + 21}}
     place.configure(**ports)
     place.start()
     assert first.wait(30) == 3
