@@ -45,7 +45,7 @@ class Site:
         self.redis = Redis(self._public("redis"), self.lab.ports.redis)
         self._settings = settings or {}
         self.token = secrets.token_urlsafe(24)
-        self._daemons = 0
+        self._daemons: list[Daemon] = []
         self.database = DATABASE
         self.daemon = self.new_daemon()
 
@@ -56,11 +56,11 @@ class Site:
 
     def new_daemon(self, **settings: Mapping[str, Any]) -> Daemon:
         """Another dialerd (not started), with sections of its configuration changed; the site stops it at its end."""
-        self._daemons += 1
         tables = self.settings()
         for section, values in settings.items():
             tables[section] = {**tables.get(section, {}), **values}
-        self.daemon = Daemon(self.folder / f"dialerd-{self._daemons}", tables, self.secrets())
+        self.daemon = Daemon(self.folder / f"dialerd-{len(self._daemons) + 1}", tables, self.secrets())
+        self._daemons.append(self.daemon)
         return self.daemon
 
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -114,9 +114,14 @@ class Site:
         finally:
             await pool.close()
 
+    def kill_daemons(self) -> None:
+        """Ends every dialerd of this site that still runs."""
+        for daemon in self._daemons:
+            daemon.kill9()
+
     def stop(self) -> None:
         """Ends everything and removes its folder."""
-        self.daemon.kill9()
+        self.kill_daemons()
         # The lab last: with it goes the block of ports in which the other two listen.
         for part in (self.redis, self.postgres, self.lab):
             part.stop()

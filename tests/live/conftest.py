@@ -38,7 +38,7 @@ async def place(site: Site) -> AsyncIterator[Place]:
         if not place.finished:
             await place.finish()
     finally:
-        place.daemon.kill9()
+        site.kill_daemons()
         pool.terminate()
         await asyncio.to_thread(_clear, site)
 
