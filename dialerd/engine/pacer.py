@@ -26,6 +26,7 @@ from dialerd.live.callerids import CallerIds
 from dialerd.pacing import policy
 from dialerd.pacing.bucket import Bucket
 from dialerd.pacing.policy import Snapshot
+from dialerd.places.zones import country_of
 from dialerd.store.claim import Claim, claim
 from dialerd.store.ledger import Ledger
 
@@ -35,6 +36,7 @@ _TICK_SECONDS = 1.0  # windows open and retry times come without an event
 _IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0}  # how long not to ask again; other gates: a second
 _NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
 _ZONES = frozenset(zoneinfo.available_timezones())
+_COUNTRY_OF = country_of()
 
 
 class Pacer:
@@ -163,7 +165,9 @@ class Pacer:
         pool = self._pool()
         if pool is None:
             raise ConnectionError("PostgreSQL is not connected")
-        zones, until = campaign.open_zones(_ZONES, self._clock.now())
+        if campaign.schedule.refusal is not None:
+            return Claim((), campaign.schedule.refusal)
+        zones, until = campaign.open_zones(_ZONES, _COUNTRY_OF, self._clock.now())
         return await claim(pool, campaign.id, lines, self._config.node, zones, until)
 
     async def _originate(self, call: Call, trunk: Trunk) -> None:
