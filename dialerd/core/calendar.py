@@ -21,10 +21,10 @@ class Window:
 
     def holds(self, local: datetime) -> bool:
         """Whether a local time lies inside."""
+        if local.isoweekday() != self.weekday:
+            return False
         now = local.time().replace(fold=0)
-        return (
-            local.isoweekday() == self.weekday and self.opens <= now and (now < self.closes or self.closes == MIDNIGHT)
-        )
+        return self.opens <= now and (now < self.closes or self.closes == MIDNIGHT)
 
     def on(self, midnight: datetime) -> tuple[datetime, datetime]:
         """Its ends on the local day that begins at `midnight`; naive local times."""
