@@ -125,7 +125,18 @@ class Demo:
         """Campaign, contacts, agents and caller IDs, all through dialer-admin."""
         people = contactlist.write(self._folder / "contacts.csv", _list_length(self._duration), self._seed)
         await _bar(site, people.barred)
-        create = ["campaign", "create", CAMPAIGN, "--queue", QUEUE, "--trunk", "trunk-out", "--window", "always"]
+        create = [
+            "campaign",
+            "create",
+            CAMPAIGN,
+            "--queue",
+            QUEUE,
+            "--trunk",
+            "trunk-out",
+            "--window",
+            "always",
+            "--no-skip-holidays",
+        ]
         create += ["--caller-id", FALLBACK, "--machine-detection", "drop", "--wrap-up", str(WRAP_UP_SECONDS)]
         await _admin(site, *create, "--ring-timeout", str(RING_TIMEOUT_SECONDS))
         names = site.lab.agents

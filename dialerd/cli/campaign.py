@@ -1,4 +1,4 @@
-"""`dialer-admin campaign`: make, show, start, pause, stop."""
+"""`dialer-admin campaign`: make, show, change, start, pause, stop."""
 
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +8,7 @@ import click
 from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
 from dialerd.core import campaign as rules
 from dialerd.core import windows
-from dialerd.store import campaigns
+from dialerd.store import campaigns, schedules
 
 
 @click.group("campaign")
@@ -32,6 +32,11 @@ def group() -> None:
 @click.option("--ring-timeout", "ring_timeout_seconds", type=int, default=30, show_default=True, help="Seconds.")
 @click.option("--wrap-up", "wrap_up_seconds", type=int, default=15, show_default=True, help="Seconds.")
 @click.option("--machine-detection", type=click.Choice(["off", "drop"]), default="off", show_default=True)
+@click.option("--profile", "legal_profile", help="Legal profile whose hours and holidays hold as well: "
+              "see 'profile list'.")  # fmt: skip
+@click.option("--purpose", type=click.Choice(rules.PURPOSES), default="marketing", show_default=True)
+@click.option("--skip-holidays/--no-skip-holidays", default=None, help="Call nobody on holidays.  "
+              "[default: as the tenant has it]")  # fmt: skip
 async def create(
     session: Session, as_json: bool, window_texts: tuple[str, ...], caller_id: str | None, **fields: Any
 ) -> None:
@@ -66,6 +71,33 @@ async def show(session: Session, as_json: bool, campaign: str) -> None:
     async with session.tenant() as (pool, tenant):
         found = await campaigns.find(pool, tenant.id, campaign)
     _show(found, as_json)
+
+
+@command(group, "update")
+@click.argument("campaign")
+@click.option("--window", "window_texts", multiple=True, help="These windows in place of all it has; as in 'create'.")
+@click.option("--profile", "legal_profile", help="Another legal profile, or 'none'.")
+@click.option("--purpose", type=click.Choice(rules.PURPOSES))
+@click.option("--skip-holidays", "holidays", flag_value="skip", help="Call nobody on holidays.")
+@click.option("--no-skip-holidays", "holidays", flag_value="work", help="Call on holidays, where the profile lets it.")
+@click.option("--tenant-holidays", "holidays", flag_value="tenant", help="Keep holidays as the tenant has it.")
+async def update(
+    session: Session,
+    as_json: bool,
+    campaign: str,
+    window_texts: tuple[str, ...],
+    legal_profile: str | None,
+    **fields: Any,
+) -> None:
+    """Change when a campaign calls; a running one keeps to it from the next call on."""
+    calling = tuple(windows.parse(window_texts)) if window_texts else None
+    wanted = schedules.Change(calling, "" if legal_profile == "none" else legal_profile, **fields)
+    if wanted == schedules.Change():
+        raise click.UsageError("nothing to change: name at least one option")
+    async with session.tenant() as (pool, tenant):
+        found = await campaigns.find(pool, tenant.id, campaign)
+        changed = await schedules.change(pool, tenant.id, found.id, wanted, session.by)
+    _show(changed, as_json)
 
 
 @command(group, "start")

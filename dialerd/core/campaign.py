@@ -10,6 +10,7 @@ from typing import Final, Literal, cast, get_args
 
 from dialerd.core import phone
 from dialerd.core.calendar import Window
+from dialerd.core.profile import Purpose
 from dialerd.core.windows import DEFAULT
 
 State = Literal["draft", "active", "paused", "stopped", "completed"]
@@ -33,6 +34,7 @@ EVENTS: Final[dict[Action, str]] = {
     "complete": "campaign.completed",
 }
 MODES = ("preview", "progressive", "predictive", "power")
+PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 MODES_READY = ("preview", "progressive")  # the others come with their pacing
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -75,6 +77,9 @@ class Draft:
     wrap_up_seconds: int = 15
     machine_detection: str = "off"
     windows: tuple[Window, ...] = DEFAULT
+    legal_profile: str | None = None
+    skip_holidays: bool | None = None  # None: as the tenant has it
+    purpose: str = "marketing"
 
 
 def after(state: State, action: Action) -> State:
@@ -109,6 +114,8 @@ def check(draft: Draft) -> None:
         problems.append(("dial_mode", f"this version has no {draft.dial_mode} pacing yet: {' or '.join(MODES_READY)}"))
     if draft.machine_detection not in ("off", "drop"):
         problems.append(("machine_detection", "off or drop"))
+    if draft.purpose not in PURPOSES:
+        problems.append(("purpose", f"one of {', '.join(PURPOSES)}"))
     if draft.caller_id is not None and not _CALLER_ID.match(draft.caller_id):
         problems.append(("caller_id", "3 to 15 digits, with or without a plus"))
     for field, value, low, high in (

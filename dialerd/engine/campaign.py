@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
-from dialerd.core.calendar import MIDNIGHT, Window, good_until, open_zones
+from dialerd.core.calendar import MIDNIGHT, Window, good_until
 from dialerd.core.causes import LIVE_ANSWERS, Outcome
+from dialerd.core.schedule import Schedule, open_zones
 from dialerd.core.status import Counts, Decision, Percentiles
+from dialerd.places import schedules
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
 
@@ -40,7 +42,7 @@ class Campaign:
     ring_timeout_seconds: int
     wrap_up_seconds: int
     machine_detection: str
-    windows: tuple[Window, ...]
+    schedule: Schedule
     default_region: str  # the tenant's
     started_at: datetime | None
     completed_at: datetime | None
@@ -51,10 +53,12 @@ class Campaign:
     idle_until: float = 0.0  # monotonic; the claim found nothing to take and is not asked again before
     judged: tuple[datetime, list[str]] | None = None
 
-    def open_zones(self, zones: frozenset[str], now: datetime) -> tuple[list[str], datetime]:
+    def open_zones(
+        self, zones: frozenset[str], country_of: Mapping[str, str], now: datetime
+    ) -> tuple[list[str], datetime]:
         """Where this campaign may call now, and until when that judgement holds (kept until then)."""
         if self.judged is None or now >= self.judged[0]:
-            self.judged = (good_until(now), open_zones(self.windows, zones, now))
+            self.judged = (good_until(now), open_zones(self.schedule, zones, country_of, now))
         return self.judged[1], self.judged[0]
 
     def take_settings(self, other: "Campaign") -> None:
@@ -82,16 +86,20 @@ class Campaign:
 
 _SETTINGS = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_retries", "retry_delay_seconds",
-    "max_concurrent_calls", "ring_timeout_seconds", "wrap_up_seconds", "machine_detection", "windows",
+    "max_concurrent_calls", "ring_timeout_seconds", "wrap_up_seconds", "machine_detection", "schedule",
     "default_region", "started_at", "completed_at",
 )  # fmt: skip
 
 
 def from_row(row: Mapping[str, Any]) -> Campaign:
-    """A campaign from a row of the query `engine.campaigns`."""
+    """A campaign from a row of the query `engine.campaigns`. Reads data files the first time: not on the loop."""
     windows = tuple(Window(weekday, _time(opens), _time(closes)) for weekday, opens, closes in row["windows"])
-    settings = {name: row[name] for name in _SETTINGS if name != "windows"}
-    return Campaign(id=row["id"], tenant_id=row["tenant_id"], windows=windows, **settings)
+    schedule = schedules.build(
+        schedules.Settings(windows, row["legal_profile"], row["purpose"], row["skips_holidays"], row["extra_days_off"]),
+        row["year"],
+    )
+    settings = {name: row[name] for name in _SETTINGS if name != "schedule"}
+    return Campaign(id=row["id"], tenant_id=row["tenant_id"], schedule=schedule, **settings)
 
 
 def _time(text: str) -> time:

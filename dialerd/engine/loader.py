@@ -93,8 +93,9 @@ class Loader:
             self._on_loaded()
 
     async def _load_campaigns(self, pool: asyncpg.Pool) -> None:
-        for row in await pool.fetch(_CAMPAIGNS, list(self._campaigns)):
-            fresh = from_row(row)
+        rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns))
+        # Calendars and legal profiles come from files, and the first calendars take some tenths of a second.
+        for fresh in await asyncio.to_thread(lambda: [from_row(row) for row in rows]):
             known = self._campaigns.get(fresh.id)
             before = known.state if known else None
             if known is None:

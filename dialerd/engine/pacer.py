@@ -27,6 +27,7 @@ from dialerd.live.callerids import CallerIds
 from dialerd.pacing import policy
 from dialerd.pacing.bucket import Bucket
 from dialerd.pacing.policy import Snapshot
+from dialerd.places.zones import country_of
 from dialerd.store.claim import Claim, claim
 from dialerd.store.ledger import Ledger
 
@@ -36,6 +37,7 @@ _TICK_SECONDS = 1.0  # windows open and retry times come without an event
 _IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0}  # how long not to ask again; other gates: a second
 _NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
 _ZONES = frozenset(zoneinfo.available_timezones())
+_COUNTRY_OF = country_of()
 
 
 class Pacer:
@@ -135,7 +137,7 @@ class Pacer:
         """Claims and dials. Returns why not, when the claim gave nothing."""
         try:
             async with self._claiming:
-                zones, until = campaign.open_zones(_ZONES, self._clock.now())
+                zones, until = campaign.open_zones(_ZONES, _COUNTRY_OF, self._clock.now())
                 result = await self._claim(campaign, lines, zones, until)
                 fresh = self._begin(campaign, result)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -165,6 +167,8 @@ class Pacer:
         pool = self._pool()
         if pool is None:
             raise ConnectionError("PostgreSQL is not connected")
+        if campaign.schedule.refusal is not None:
+            return Claim((), campaign.schedule.refusal)
         return await claim(pool, campaign.id, lines, self._config.node, zones, until)
 
     async def _originate(self, call: Call, trunk: Trunk, until: datetime) -> None:

@@ -1,8 +1,9 @@
 """Campaigns and tenants as an operator sees and changes them; every change leaves its row in call_events."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
 
 import asyncpg
@@ -10,17 +11,18 @@ import asyncpg
 from dialerd.core import campaign as rules
 from dialerd.core import windows as calling
 from dialerd.core.calendar import Window
+from dialerd.places import profiles, schedules
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.queries import queries
 
 _Q = queries("admin")
 _TENANT, _ADD_EVENT, _CREATE, _ADD_WINDOWS = _Q.tenant, _Q.add_event, _Q.create_campaign, _Q.add_windows
-_CAMPAIGNS, _ID, _LOCK, _SET_STATE, _HAS_WINDOW = (
+_CAMPAIGNS, _ID, _LOCK, _SET_STATE, _WINDOWS = (
     _Q.campaigns,
     _Q.campaign_id,
     _Q.lock_campaign,
     _Q.set_state,
-    _Q.has_window,
+    _Q.windows,
 )
 _TRUNKS = _Q.trunks
 _BIGINT = 2**63
@@ -54,6 +56,9 @@ class Campaign:
     ring_timeout_seconds: int
     wrap_up_seconds: int
     machine_detection: str
+    legal_profile: str | None
+    skip_holidays: bool | None
+    purpose: str
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -85,25 +90,40 @@ async def tenant(pool: asyncpg.Pool, name: str) -> Tenant:
 async def create(pool: asyncpg.Pool, tenant_id: int, draft: rules.Draft, by: str) -> Campaign:
     """Make a campaign. Raises `core.campaign.CampaignRefused`, or `Refused` when the name is taken."""
     rules.check(draft)
+    check_profile(draft.legal_profile)
     d = draft
     try:
         async with pool.acquire() as connection, connection.transaction():
             campaign_id: int = await connection.fetchval(
                 _CREATE, tenant_id, d.name, d.description, d.dial_mode, d.pacing_ratio, d.queue_name, d.trunk,
                 d.caller_id, d.max_retries, d.retry_delay_seconds, d.max_concurrent_calls, d.ring_timeout_seconds,
-                d.wrap_up_seconds, d.machine_detection,
+                d.wrap_up_seconds, d.machine_detection, d.legal_profile, d.skip_holidays, d.purpose,
             )  # fmt: skip
-            await connection.execute(
-                _ADD_WINDOWS,
-                campaign_id,
-                [w.weekday for w in d.windows],
-                [f"{w.opens:%H:%M}" for w in d.windows],
-                [calling.closing(w) for w in d.windows],
-            )
+            await add_windows(connection, campaign_id, d.windows)
             await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "campaign.created", {"by": by})
     except asyncpg.UniqueViolationError:
         raise Refused(f"there is a campaign {draft.name!r} already") from None
     return await get(pool, tenant_id, campaign_id)
+
+
+def check_profile(name: str | None) -> None:
+    """Raises `core.campaign.CampaignRefused` unless it is a shipped legal profile, or None."""
+    try:
+        if name is not None:
+            profiles.profile(name)
+    except profiles.UnknownProfile as error:
+        raise rules.CampaignRefused([("legal_profile", str(error))]) from None
+
+
+async def add_windows(connection: Any, campaign_id: int, windows: Sequence[Window]) -> None:
+    """Give a campaign these windows beside those it has."""
+    await connection.execute(
+        _ADD_WINDOWS,
+        campaign_id,
+        [w.weekday for w in windows],
+        [f"{w.opens:%H:%M}" for w in windows],
+        [calling.closing(w) for w in windows],
+    )
 
 
 async def all_of(pool: asyncpg.Pool, tenant_id: int) -> list[Campaign]:
@@ -148,7 +168,7 @@ async def change(
         before = rules.state_of(row["state"])
         state = rules.after(before, action)
         if action == "start":
-            await _check_start(connection, campaign_id, row["trunk"], declared)
+            await _check_start(connection, campaign_id, row, declared)
         await connection.execute(_SET_STATE, tenant_id, campaign_id, state)
         detail = {"from": before, "to": state, "by": by}
         await connection.execute(_ADD_EVENT, tenant_id, campaign_id, rules.EVENTS[action], detail)
@@ -160,10 +180,18 @@ async def trunks(pool: asyncpg.Pool) -> list[Trunk]:
     return [Trunk(**row) for row in await pool.fetch(_TRUNKS)]
 
 
-async def _check_start(connection: Any, campaign_id: int, trunk: str, declared: Collection[str]) -> None:
+async def _check_start(connection: Any, campaign_id: int, row: asyncpg.Record, declared: Collection[str]) -> None:
+    trunk = row["trunk"]
+    windows = tuple(_window(*found) for found in await connection.fetch(_WINDOWS, campaign_id))
+    settings = schedules.Settings(windows, row["legal_profile"], row["purpose"])
+    schedule = await asyncio.to_thread(schedules.build, settings, datetime.now(UTC).year)  # it may read data files
     problems = []
-    if not await connection.fetchval(_HAS_WINDOW, campaign_id):
+    if schedule.refusal is not None:
+        problems.append(("legal_profile", f"{row['legal_profile']}: {schedule.refusal}, so no number may be called"))
+    elif not windows:
         problems.append(("windows", "there is none, so no number may ever be called"))
+    elif not schedule.windows:
+        problems.append(("windows", f"all lie outside the hours of the legal profile {row['legal_profile']}"))
     known = {row["name"]: row["active"] for row in await connection.fetch(_TRUNKS)}
     if trunk not in known and trunk not in declared:
         names = ", ".join(sorted({*known, *declared})) or "none"
@@ -175,9 +203,9 @@ async def _check_start(connection: Any, campaign_id: int, trunk: str, declared: 
 
 
 def _campaign(row: asyncpg.Record) -> Campaign:
-    windows = [Window(day, time.fromisoformat(opens), _closes(closes)) for day, opens, closes in row["windows"]]
+    windows = [_window(*found) for found in row["windows"]]
     return Campaign(**{**row, "windows": tuple(calling.describe(windows))})
 
 
-def _closes(text: str) -> time:
-    return time(0) if text == "24:00" else time.fromisoformat(text)
+def _window(weekday: int, opens: str, closes: str) -> Window:
+    return Window(weekday, time.fromisoformat(opens), time(0) if closes == "24:00" else time.fromisoformat(closes))

@@ -12,8 +12,8 @@ INSERT INTO call_events (tenant_id, campaign_id, at, kind, detail) VALUES ($1, $
 -- A new campaign in state draft; its id.
 INSERT INTO campaigns (tenant_id, name, description, dial_mode, pacing_ratio, queue_name, trunk, caller_id, max_retries,
                        retry_delay_seconds, max_concurrent_calls, ring_timeout_seconds, wrap_up_seconds,
-                       machine_detection)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                       machine_detection, legal_profile, skip_holidays, purpose)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 RETURNING id;
 
 -- name: add_windows
@@ -25,7 +25,7 @@ SELECT $1, weekday, opens::time, closes::time FROM unnest($2::smallint[], $3::te
 -- A tenant's campaigns, newest first, with how far each is; one of them when $2 is not null.
 SELECT c.id, c.name, c.description, c.state, c.dial_mode, c.pacing_ratio, c.queue_name, c.trunk, c.caller_id,
        c.max_retries, c.retry_delay_seconds, c.max_concurrent_calls, c.ring_timeout_seconds, c.wrap_up_seconds,
-       c.machine_detection, c.created_at, c.started_at, c.completed_at,
+       c.machine_detection, c.legal_profile, c.skip_holidays, c.purpose, c.created_at, c.started_at, c.completed_at,
        COALESCE((SELECT jsonb_agg(jsonb_build_array(w.weekday, left(w.opens::text, 5), left(w.closes::text, 5)))
                  FROM campaign_windows w WHERE w.campaign_id = c.id), '[]') AS windows,
        (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id) AS contacts,
@@ -41,7 +41,7 @@ SELECT id FROM campaigns WHERE tenant_id = $1 AND name = $2;
 
 -- name: lock_campaign
 -- The campaign as it is, held until the end of the transaction; foreign keys to it are not held up.
-SELECT state, trunk FROM campaigns WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE;
+SELECT state, trunk, legal_profile, purpose FROM campaigns WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE;
 
 -- name: set_state
 -- A campaign's new state; started_at keeps the first start.
@@ -50,9 +50,46 @@ UPDATE campaigns SET state = $3, updated_at = now(),
        completed_at = CASE $3 WHEN 'completed' THEN now() WHEN 'active' THEN NULL ELSE completed_at END
 WHERE tenant_id = $1 AND id = $2;
 
--- name: has_window
--- Whether a campaign may call at any time at all.
-SELECT EXISTS (SELECT FROM campaign_windows WHERE campaign_id = $1);
+-- name: windows
+-- A campaign's weekly windows; 24:00 as PostgreSQL's time has it.
+SELECT weekday, left(opens::text, 5) AS opens, left(closes::text, 5) AS closes
+FROM campaign_windows WHERE campaign_id = $1 ORDER BY weekday, opens;
+
+-- name: remove_windows
+-- A campaign without windows: never calls.
+DELETE FROM campaign_windows WHERE campaign_id = $1;
+
+-- name: set_schedule
+-- What else decides when a campaign calls; null leaves a field as it is. $3: '' takes the profile away;
+-- $4: skip, work or tenant.
+UPDATE campaigns SET
+    legal_profile = CASE WHEN $3::text IS NULL THEN legal_profile ELSE NULLIF($3, '') END,
+    skip_holidays = CASE $4::text WHEN 'skip' THEN true WHEN 'work' THEN false WHEN 'tenant' THEN NULL
+                                  ELSE skip_holidays END,
+    purpose = COALESCE($5, purpose),
+    updated_at = now()
+WHERE tenant_id = $1 AND id = $2;
+
+-- name: add_holiday
+-- A day off of the tenant; a second time it gets the new name.
+INSERT INTO holidays_extra (tenant_id, day, name) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id, day) DO UPDATE SET name = EXCLUDED.name;
+
+-- name: remove_holiday
+-- Takes a day off away; the day, or nothing when it was none.
+DELETE FROM holidays_extra WHERE tenant_id = $1 AND day = $2 RETURNING day;
+
+-- name: holidays
+-- A tenant's days off beside the public holidays.
+SELECT day, name FROM holidays_extra WHERE tenant_id = $1 ORDER BY day;
+
+-- name: tenant_schedule
+-- The tenant's switch for public holidays, and how often its schedule was changed.
+SELECT skip_holidays, schedule_version FROM tenants WHERE id = $1;
+
+-- name: set_skip_holidays
+-- Whether nobody is called on public holidays, where a campaign does not say.
+UPDATE tenants SET skip_holidays = $2 WHERE id = $1;
 
 -- name: trunks
 -- The trunks that daemons have declared, with their live attempts.

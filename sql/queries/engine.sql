@@ -9,8 +9,13 @@ SELECT attempt_id::text, contact_id, e164, attempts, refusal FROM claim_v1($1, $
 SELECT record_v1($1::uuid, $2, $3, $4::jsonb);
 
 -- name: campaigns
--- The campaigns that run or may run again, that have live attempts, and those of $1; each with its weekly windows.
-SELECT c.*, t.default_region, COALESCE(w.windows, '[]'::jsonb) AS windows
+-- The campaigns that run or may run again, that have live attempts, and those of $1; each with what makes its schedule:
+-- weekly windows, days off, and the year for which calendars are wanted.
+SELECT c.*, t.default_region, COALESCE(w.windows, '[]'::jsonb) AS windows,
+       COALESCE(c.skip_holidays, t.skip_holidays) AS skips_holidays,
+       ARRAY(SELECT day FROM holidays_extra h WHERE h.tenant_id = c.tenant_id AND day > now() - interval '2 days'
+             ORDER BY day) AS extra_days_off,
+       extract(year FROM now())::integer AS year
 FROM campaigns c
 JOIN tenants t ON t.id = c.tenant_id
 LEFT JOIN LATERAL (

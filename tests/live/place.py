@@ -43,7 +43,7 @@ class Place:
         columns: dict[str, Any] = {
             "tenant_id": 1, "name": f"campaign-{time.monotonic_ns()}", "state": "active",
             "dial_mode": "progressive", "queue_name": "sales", "trunk": "trunk-out", "caller_id": "+358401109999",
-            "wrap_up_seconds": 0, "max_retries": 0, **changes,
+            "wrap_up_seconds": 0, "max_retries": 0, "skip_holidays": False, **changes,
         }  # fmt: skip
         names, places = ", ".join(columns), ", ".join(f"${i}" for i in range(1, len(columns) + 1))
         insert = f"INSERT INTO campaigns ({names}) VALUES ({places}) RETURNING id"  # noqa: S608 - our own names

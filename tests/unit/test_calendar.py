@@ -1,5 +1,6 @@
 """When a number may be called: windows judged in the number's own zone."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialerd.core.calendar import Window, good_until, is_open, open_zones
+from dialerd.core.calendar import Window, even_spans, good_until, intersect
+from dialerd.core.schedule import Schedule
+from dialerd.core.schedule import open_zones as zones_of
 
 HELSINKI = "Europe/Helsinki"
 SUNDAY, MONDAY = 7, 1
@@ -15,6 +18,14 @@ SUNDAY, MONDAY = 7, 1
 
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def is_open(windows: Iterable[Window], zone: str, now: datetime) -> bool:
+    return bool(open_zones(windows, [zone], now))
+
+
+def open_zones(windows: Iterable[Window], zones: Iterable[str], now: datetime) -> list[str]:
+    return zones_of(Schedule(tuple(windows)), zones, {}, now)
 
 
 def minutes_open(window: Window, zone: str, day: str) -> int:
@@ -102,3 +113,20 @@ def test_a_zone_is_read_from_disk_once(monkeypatch: pytest.MonkeyPatch) -> None:
         open_zones([], zones, datetime(2026, 1, 1, tzinfo=UTC))
         open_zones([Window(1, time(9), time(20))], zones, datetime(2026, 1, 1, tzinfo=UTC))
     assert len(read) == len(set(read))
+
+
+def test_the_strictest_of_two_sets_of_windows_wins() -> None:
+    one = [Window(1, time(9), time(12)), Window(1, time(13), time(0)), Window(2, time(0), time(0))]
+    other = [Window(1, time(11), time(20)), Window(2, time(8), time(0)), Window(3, time(9), time(10))]
+    both = (Window(1, time(11), time(12)), Window(1, time(13), time(20)), Window(2, time(8), time(0)))
+    assert intersect(one, other) == intersect(other, one) == both
+    assert intersect([Window(1, time(9), time(12))], [Window(1, time(12), time(13))]) == ()
+
+
+def test_spans_are_cut_where_the_clocks_are_changed() -> None:
+    spans = even_spans(ZoneInfo("Australia/Lord_Howe"), utc("2026-04-01"), utc("2026-11-01"))
+    assert [(start.isoformat(), offset / timedelta(hours=1)) for start, _, offset in spans] == [
+        ("2026-04-01T00:00:00+00:00", 11),
+        ("2026-04-04T15:00:00+00:00", 10.5),
+        ("2026-10-03T15:30:00+00:00", 11),
+    ]

@@ -11,6 +11,7 @@ from dialerd.ari.transport import AriError
 from dialerd.clock import Clock
 from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.schedule import Schedule
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
@@ -78,7 +79,7 @@ class Stage:
 
 def campaign() -> Campaign:
     return Campaign(
-        1, 1, "c", "active", "progressive", "q", "t", None, 0, 0, 10, 30, 5, "off", (), "FI", None, None
+        1, 1, "c", "active", "progressive", "q", "t", None, 0, 0, 10, 30, 5, "off", Schedule(()), "FI", None, None
     )  # fmt: skip
 
 
