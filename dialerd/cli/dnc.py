@@ -68,7 +68,7 @@ async def remove(
     session: Session, as_json: bool, numbers: tuple[str, ...], prefixes: tuple[str, ...], list_name: str, reason: str,
     system: bool, campaign_name: str | None,
 ) -> None:  # fmt: skip
-    """Take entries off a list that is kept by hand. They may be called again; the record keeps that they were barred."""
+    """Take entries off a list that is kept by hand. They may be called again; the record keeps them."""
     _some(numbers, prefixes)
     async with _scope(session, system, campaign_name) as (pool, tenant, scope):
         gone = await dnc.remove(

@@ -1,4 +1,4 @@
-"""The originate loop: observe → decide → claim → caller ID → DNC once more → originate, for every campaign of this node.
+"""The originate loop: observe → decide → claim → caller ID → DNC again → originate, for every campaign of this node.
 
 One task does it for all campaigns, one after the other, so that two campaigns which share agents never count the
 same free agent at the same instant. It sleeps until something happens that may change a decision.

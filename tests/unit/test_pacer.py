@@ -37,7 +37,8 @@ class Scene:
             return Selection.without_pool(caller_id, {"no_match": 1})
 
         parts: list[Any] = [config, Clock(), self.calls, None, {}, SimpleNamespace(originate=self.sent.append),
-                            SimpleNamespace(select=select), None, lambda: self.pool, None, lambda: self.gate, None]  # fmt: skip
+                            SimpleNamespace(select=select), None, lambda: self.pool, None, lambda: self.gate,
+                            None]  # fmt: skip
         self.pacer, self.trunk = Pacer(*parts), trunk
 
     async def run(self) -> None:
