@@ -18,6 +18,7 @@ from dialerd.store.queries import queries
 
 _Q = queries("dnc")
 _BARS, _CHECK, _LISTS, _FIND, _MAKE, _FLAG = _Q.bars, _Q.check, _Q.lists, _Q.find_list, _Q.make_own, _Q.flag_live
+_HOLD, _OWN = _Q.hold_claims, _Q.own_list
 _ADD_NUMBERS, _ADD_PREFIXES = _Q.add_numbers, _Q.add_prefixes
 _REMOVE_NUMBERS, _REMOVE_PREFIXES = _Q.remove_numbers, _Q.remove_prefixes
 _ADD_EVENT = queries("admin").add_event
@@ -156,12 +157,13 @@ async def lists(pool: asyncpg.Pool, tenant_id: int) -> list[DncList]:
 
 
 async def open_own(connection: Any, scope: Scope, list_name: str) -> int:
-    """The id of an own list, made when there is none. Raises `Refused`."""
+    """The id of an own list, made when there is none. From here on claims wait for the commit. Raises `Refused`."""
     where = (scope.tenant_id, scope.campaign_id, list_name)
-    row = await connection.fetchrow(_FIND, *where)
+    await connection.execute(_HOLD)
+    row = await connection.fetchrow(_OWN, *where)
     if row is None:
         await connection.execute(_MAKE, *where)
-        row = await connection.fetchrow(_FIND, *where)  # ours, or that of somebody who was faster
+        row = await connection.fetchrow(_OWN, *where)
     if row["kind"] != "own":
         raise Refused(f"{list_name!r} is a {row['kind']} list: entries cannot be added to it one by one")
     list_id: int = row["id"]
@@ -169,7 +171,7 @@ async def open_own(connection: Any, scope: Scope, list_name: str) -> int:
 
 
 async def put(connection: Any, list_id: int, numbers: Sequence[int], prefixes: Sequence[int], source: str) -> list[str]:
-    """Enter digits into a list; returns what was new. To be the end of a transaction: claims wait for its commit."""
+    """Enter digits into the list that `open_own` gave; returns what was new. To be the end of a transaction."""
     new = [f"+{row['digits']}" for row in await connection.fetch(_ADD_NUMBERS, list_id, numbers, source)]
     if prefixes:
         new += [f"+{row['digits']}…" for row in await connection.fetch(_ADD_PREFIXES, list_id, prefixes, source)]

@@ -2,13 +2,23 @@
 
 -- name: bars
 -- Those of the numbers $3 that a campaign must not call, each with a list that says so.
-SELECT e164, list FROM (SELECT e164, dnc_bars($1, $2, e164) AS list FROM unnest($3::text[]) AS e164) AS judged
-WHERE list IS NOT NULL;
+SELECT e164, barred.list
+FROM unnest($3::text[]) AS e164, LATERAL (SELECT list FROM dnc_bars($1, $2, e164) AS list LIMIT 1) AS barred;
 
 -- name: find_list
 -- A list by scope and name, held until the end of the transaction.
 SELECT id, kind, as_of FROM dnc_lists
 WHERE tenant_id IS NOT DISTINCT FROM $1 AND campaign_id IS NOT DISTINCT FROM $2 AND name = $3 FOR UPDATE;
+
+-- name: hold_claims
+-- Lets claims wait until the end of the transaction. Taken first, before any row: two additions then never wait for
+-- each other in a circle.
+SELECT pg_advisory_xact_lock(dnc_lock_key());
+
+-- name: own_list
+-- A list by scope and name.
+SELECT id, kind FROM dnc_lists
+WHERE tenant_id IS NOT DISTINCT FROM $1 AND campaign_id IS NOT DISTINCT FROM $2 AND name = $3;
 
 -- name: new_list_id
 -- The id of a list that is about to be.
