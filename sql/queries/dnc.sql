@@ -123,8 +123,8 @@ INSERT INTO dnc_numbers (number, list_id) SELECT DISTINCT number, $1::integer FR
 ON CONFLICT DO NOTHING;
 
 -- name: vacuum
--- Sets the visibility map, without which the check is not index-only.
-VACUUM (ANALYZE) dnc_numbers;
+-- Sets the visibility map, without which the check is not index-only, and tells the planner what there is.
+VACUUM (ANALYZE) dnc_numbers, dnc_prefixes, dnc_lists;
 
 -- name: waiting_numbers
 -- The next $3 numbers of a campaign's contacts that may still be called, after number id $2.

@@ -34,6 +34,7 @@ async def until_suppressed(place: Place, e164: str) -> None:
     raise AssertionError(f"{e164} was not suppressed\n{place.daemon.tail(60)}")
 
 
+@pytest.mark.accepts("DNC-01")
 async def test_barred_between_queue_and_claim_it_is_not_dialled(place: Place) -> None:
     campaign = await place.campaign(Behaviour.PERSON, Behaviour.BUSY)
     barred = await place.pool.fetchval("SELECT min(e164) FROM numbers WHERE campaign_id = $1", campaign)
@@ -47,6 +48,7 @@ async def test_barred_between_queue_and_claim_it_is_not_dialled(place: Place) ->
     assert barred not in {invite.number for invite in place.invites()}
 
 
+@pytest.mark.accepts("DNC-01")
 async def test_barred_between_claim_and_originate_it_is_not_dialled(place: Place) -> None:
     campaign = await place.campaign(Behaviour.PERSON, Behaviour.BUSY)
     barred = await place.pool.fetchval("SELECT min(e164) FROM numbers WHERE campaign_id = $1", campaign)
