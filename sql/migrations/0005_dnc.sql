@@ -57,7 +57,7 @@ CREATE FUNCTION dnc_prefixes_of(n bigint) RETURNS bigint[] LANGUAGE sql IMMUTABL
                  n / 100000000000000]
 $$;
 
--- The digits of an E.164 number. Any other text is an error: it would bar nobody.
+-- The digits of an E.164 number. Any other text is an error: it would be on no list.
 CREATE FUNCTION dnc_digits(e164 text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT (CASE WHEN e164 ~ '^\+[1-9][0-9]{5,14}$' THEN substr(e164, 2) ELSE 'no E.164 number: ' || e164 END)::bigint
 $$;
