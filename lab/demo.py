@@ -124,19 +124,9 @@ class Demo:
     async def _prepare(self, site: Site) -> None:
         """Campaign, contacts, agents and caller IDs, all through dialer-admin."""
         people = contactlist.write(self._folder / "contacts.csv", _list_length(self._duration), self._seed)
-        await _bar(site, people.barred)
-        create = [
-            "campaign",
-            "create",
-            CAMPAIGN,
-            "--queue",
-            QUEUE,
-            "--trunk",
-            "trunk-out",
-            "--window",
-            "always",
-            "--no-skip-holidays",
-        ]
+        await _admin(site, "dnc", "add", people.barred, "--system", "--source", "demo")
+        create = ["campaign", "create", CAMPAIGN, "--queue", QUEUE, "--trunk", "trunk-out"]
+        create += ["--window", "always", "--no-skip-holidays"]
         create += ["--caller-id", FALLBACK, "--machine-detection", "drop", "--wrap-up", str(WRAP_UP_SECONDS)]
         await _admin(site, *create, "--ring-timeout", str(RING_TIMEOUT_SECONDS))
         names = site.lab.agents
@@ -258,15 +248,6 @@ async def _admin(site: Site, *arguments: str) -> Any:
     if done.returncode != 0:
         raise CommandFailed(f"dialer-admin {' '.join(arguments)}: {done.stderr.strip() or done.returncode}")
     return json.loads(done.stdout)
-
-
-async def _bar(site: Site, e164: str) -> None:
-    """Puts a number on the installation's do-not-call list."""
-    pool = await site.pool()
-    try:
-        await pool.execute("INSERT INTO dnc (e164, source) VALUES ($1, 'demo')", e164)
-    finally:
-        await pool.close()
 
 
 def _list_length(duration: float) -> int:

@@ -1,4 +1,4 @@
-"""The originate loop: observe → decide → claim → caller ID → originate, for every campaign of this node.
+"""The originate loop: observe → decide → claim → caller ID → DNC again → originate, for every campaign of this node.
 
 One task does it for all campaigns, one after the other, so that two campaigns which share agents never count the
 same free agent at the same instant. It sleeps until something happens that may change a decision.
@@ -29,6 +29,7 @@ from dialerd.pacing.bucket import Bucket
 from dialerd.pacing.policy import Snapshot
 from dialerd.places.zones import country_of
 from dialerd.store.claim import Claim, claim
+from dialerd.store.dnc import bars
 from dialerd.store.ledger import Ledger
 
 log = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ class Pacer:
             return self._refused(campaign, result.refusal)
         self._refusals[campaign.id] = None
         self._buckets[campaign.trunk].take(len(fresh))
-        await asyncio.gather(*(self._originate(call, trunk, until) for call in fresh))
+        await self._place(fresh, trunk, until)
         return None
 
     def _begin(self, campaign: Campaign, result: Claim) -> list[Call]:
@@ -171,11 +172,47 @@ class Pacer:
             return Claim((), campaign.schedule.refusal)
         return await claim(pool, campaign.id, lines, self._config.node, zones, until)
 
-    async def _originate(self, call: Call, trunk: Trunk, until: datetime) -> None:
-        campaign = call.campaign
+    async def _place(self, fresh: list[Call], trunk: Trunk, until: datetime) -> None:
+        """Originates what may still be called, right after the last look at the do-not-call lists (F29)."""
+        if trunk.route == "direct":
+            shown = await asyncio.gather(*map(self._show, fresh))
+            fresh = [call for call, has in zip(fresh, shown, strict=True) if has]
+        if not fresh:
+            return
         try:
-            if trunk.route == "direct":
-                call.caller_id = await self._caller_id(call)
+            barred = await self._barred(fresh)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("dnc.unknown", error=str(error) or type(error).__name__)
+            for call in fresh:
+                self._not_sent(call, "not dialled: the do-not-call lists could not be read")
+            return
+        for call in fresh:
+            self._originate(call, trunk, barred.get(call.e164), until)
+
+    async def _barred(self, fresh: list[Call]) -> dict[str, str]:
+        """Numbers of one campaign's fresh calls that were put on a list since the claim."""
+        pool = self._pool()
+        if pool is None:
+            raise ConnectionError("PostgreSQL is not connected")
+        campaign = fresh[0].campaign
+        return await bars(pool, campaign.tenant_id, campaign.id, [call.e164 for call in fresh])
+
+    async def _show(self, call: Call) -> bool:
+        """Gives a call its caller ID; false when there is none, and then it is not placed."""
+        try:
+            call.caller_id = await self._caller_id(call)
+        except _NoCallerId as error:
+            self._not_sent(call, str(error))
+            return False
+        return True
+
+    def _originate(self, call: Call, trunk: Trunk, barred_by: str | None, until: datetime) -> None:
+        campaign = call.campaign
+        if barred_by is not None:  # this number, and no other: the campaign need not rest
+            detail = f"not dialled any more: on the do-not-call list {barred_by!r} since a moment ago"
+            self._calls.learn(call.attempt, Event(Kind.NOT_SENT, self._clock.now(), detail=detail))
+            return
+        try:
             self._check_still(call, until)
             self._ami.originate(
                 Originate(
@@ -188,12 +225,15 @@ class Pacer:
                     self._variables(call, trunk),
                 )
             )
-        except (ValueRefused, LinkDown, _TooLate, _NoCallerId) as error:
-            self._calls.learn(call.attempt, Event(Kind.NOT_SENT, self._clock.now(), detail=str(error)))
-            # What keeps one number from leaving keeps the next: the list must not run through attempts that do not.
-            campaign.idle_until = self._clock.monotonic() + _NOT_SENT_SECONDS
+        except (ValueRefused, LinkDown, _TooLate) as error:
+            self._not_sent(call, str(error))
             return
         log.info("call.originate", attempt=call.attempt, campaign=campaign.id, number=masked(call.e164))
+
+    def _not_sent(self, call: Call, why: str) -> None:
+        self._calls.learn(call.attempt, Event(Kind.NOT_SENT, self._clock.now(), detail=why))
+        # What keeps one number from leaving keeps the next: the list must not run through attempts that do not.
+        call.campaign.idle_until = self._clock.monotonic() + _NOT_SENT_SECONDS
 
     def _check_still(self, call: Call, until: datetime) -> None:
         """The claim and the caller ID took a while: a drain, a lost link, a stop may have come in between."""

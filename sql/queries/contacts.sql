@@ -14,8 +14,7 @@ SELECT e164 FROM numbers WHERE campaign_id = $1 AND e164 = ANY ($2);
 
 -- name: dnc_numbers
 -- Those of the numbers that must not be called, whoever said so: installation, tenant or campaign.
-SELECT e164 FROM dnc
-WHERE e164 = ANY ($3) AND (tenant_id IS NULL OR tenant_id = $1) AND (campaign_id IS NULL OR campaign_id = $2);
+SELECT e164 FROM unnest($3::text[]) AS e164 WHERE EXISTS (SELECT FROM dnc_bars($1, $2, e164));
 
 -- name: new_ids
 -- As many fresh contact ids.

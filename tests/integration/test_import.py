@@ -8,7 +8,7 @@ import pytest
 
 from dialerd.core.campaign import Draft
 from dialerd.core.contactfile import FileRefused, Remark
-from dialerd.store import campaigns
+from dialerd.store import campaigns, dnc
 from dialerd.store.contacts import Report, import_file, read_text
 from dialerd.store.errors import NotFound, Refused
 
@@ -51,8 +51,8 @@ async def test_good_rows_are_stored_with_all_that_they_hold(pool: asyncpg.Pool) 
 @pytest.mark.accepts("NUM-01")
 async def test_bad_rows_are_told_one_by_one_and_the_good_ones_kept(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool)
-    await pool.execute("INSERT INTO dnc (tenant_id, e164, source) VALUES (1, '+358401111111', 'test')")
-    await pool.execute("INSERT INTO dnc (campaign_id, e164, source) VALUES (NULL, '+358402222222', 'all')")
+    await dnc.add(pool, 1, dnc.Scope(1), ["+358401111111"], "FI", "test", "test")
+    await dnc.add(pool, 1, dnc.Scope(None), ["+358402222222"], "FI", "test", "all")
     await take(pool, id_, "0409999999\n")
     text = (
         "phone,phone2,zone\n"

@@ -17,8 +17,9 @@ from dialerd.config import Trunk
 from dialerd.engine.calls import Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.loader import Loader
-from dialerd.engine.pacer import Pacer
+from dialerd.engine.pacer import _ZONES, Pacer
 from dialerd.places.profiles import names
+from dialerd.places.zones import country_of
 from tests.integration.test_admin import Admin, runner
 from tests.integration.test_claim import campaign
 
@@ -58,12 +59,11 @@ class Engine:
         settings = SimpleNamespace(trunks={"t": Trunk(endpoint="t")}, node="n")
         parts: list[Any] = [settings, At(now), Calls(lambda *_: None), None, self.campaigns, None, None, None,
                             lambda: self.pool, asyncio.Lock(), lambda: None, None]  # fmt: skip
-        return await Pacer(*parts)._claim(self.campaigns[id_], want)
+        zones, until = self.campaigns[id_].open_zones(_ZONES, country_of(), now)
+        return await Pacer(*parts)._claim(self.campaigns[id_], want, zones, until)
 
     async def judge(self, id_: int, now: datetime, zone: str = "Europe/Helsinki") -> bool:
         """Whether the engine would give the claim this zone. `now` may be far from the database's clock."""
-        from dialerd.places.zones import country_of
-
         await self.claim(id_, now, 0)
         self.campaigns[id_].judged = None
         return zone in self.campaigns[id_].open_zones(frozenset([zone]), country_of(), now)[0]

@@ -27,6 +27,8 @@ class Scene:
         self.calls.add(self.call)
         self.meanwhile: Any = lambda: None
         self.until = Clock().now() + timedelta(minutes=1)
+        self.barred: dict[str, str] | Exception = {}
+        self.pool: Any = SimpleNamespace(fetch=self._fetch)
         trunk = Trunk(endpoint="t")
         config = SimpleNamespace(
             trunks={"t": trunk}, dialing=SimpleNamespace(max_call_seconds=60), ari=SimpleNamespace(app="dialerd")
@@ -37,11 +39,17 @@ class Scene:
             return Selection.without_pool(caller_id, {"no_match": 1})
 
         parts: list[Any] = [config, Clock(), self.calls, None, {}, SimpleNamespace(originate=self.sent.append),
-                            SimpleNamespace(select=select), None, None, None, lambda: self.gate, None]  # fmt: skip
+                            SimpleNamespace(select=select), None, lambda: self.pool, None, lambda: self.gate,
+                            None]  # fmt: skip
         self.pacer, self.trunk = Pacer(*parts), trunk
 
     async def run(self) -> None:
-        await self.pacer._originate(self.call, self.trunk, self.until)
+        await self.pacer._place([self.call], self.trunk, self.until)
+
+    async def _fetch(self, _sql: str, tenant: int, campaign: int, numbers: list[str]) -> list[dict[str, str]]:
+        if isinstance(self.barred, Exception):
+            raise self.barred
+        return [{"e164": n, "list": self.barred[n]} for n in numbers if n in self.barred]
 
 
 async def test_a_call_that_may_still_be_placed_is_placed() -> None:
@@ -75,3 +83,24 @@ async def test_a_campaign_whose_calls_cannot_leave_rests_before_the_next() -> No
     scene = Scene(caller_id=None)
     await scene.run()
     assert scene.call.campaign.idle_until > Clock().monotonic()
+
+
+@pytest.mark.parametrize("lists", [TimeoutError(), ConnectionError("gone"), None])
+async def test_nothing_leaves_while_the_do_not_call_lists_cannot_be_read(lists: Exception | None) -> None:
+    scene = Scene()
+    if lists is None:
+        scene.pool = None
+    else:
+        scene.barred = lists
+    await scene.run()
+    assert scene.sent == []
+    assert len(scene.calls) == 0 and "could not be read" in scene.details[0]
+
+
+async def test_a_number_that_was_barred_after_the_claim_is_not_dialled_and_the_campaign_goes_on() -> None:
+    scene = Scene()
+    scene.meanwhile = lambda: setattr(scene, "barred", {"+358401234567": "opt-outs"})
+    await scene.run()
+    assert scene.sent == []
+    assert len(scene.calls) == 0 and "'opt-outs'" in scene.details[0]
+    assert scene.call.campaign.idle_until <= Clock().monotonic()
