@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dialerd.core.causes import Outcome, of_unanswered
+from dialerd.core.causes import NORMAL_CLEARING, Outcome, of_unanswered
 
 
 class State(StrEnum):
@@ -128,7 +128,10 @@ def is_over(facts: Facts) -> bool:
         return True
     if facts.hung_up_at is None:
         return facts.refused and facts.settled
-    return facts.answered_at is None or facts.settled or facts.left_at is not None
+    if facts.answered_at is None:
+        # "Normal clearing" is how answered calls end: its answer may have been lost, or be on its way from ARI.
+        return facts.settled or facts.cause != NORMAL_CLEARING
+    return facts.settled or facts.left_at is not None
 
 
 def is_settling(facts: Facts) -> bool:

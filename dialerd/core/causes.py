@@ -21,10 +21,11 @@ class Outcome(StrEnum):
 
 LIVE_ANSWERS = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.HUNG_UP})
 
+NORMAL_CLEARING = 16
 # Q.850 (ITU-T), as Asterisk's Hangup event gives it in `Cause`.
 _OF_CAUSE = {
     1: Outcome.INVALID,  # unallocated number (SIP 404)
-    16: Outcome.NO_ANSWER,  # normal clearing before an answer: we gave up ringing
+    NORMAL_CLEARING: Outcome.NO_ANSWER,  # normal clearing before an answer: we gave up ringing
     17: Outcome.BUSY,
     18: Outcome.NO_ANSWER,  # no user responding (SIP 408)
     19: Outcome.NO_ANSWER,  # no answer from user (SIP 480)
