@@ -25,8 +25,8 @@ from rich.text import Text
 from dialerd import config_file
 from dialerd.config import Config
 from dialerd.core.campaign import CampaignRefused, TransitionRefused
-from dialerd.core.contactfile import FileRefused
 from dialerd.core.phone import NumberRefused
+from dialerd.core.textrows import FileRefused
 from dialerd.core.windows import WindowRefused
 from dialerd.store import campaigns
 from dialerd.store.errors import NotFound, Refused

@@ -6,15 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from dialerd.core.contactfile import (
-    MAX_ROW,
-    Contact,
-    FileRefused,
-    Remark,
-    contacts,
-    delimiter_of,
-    encoding_of,
-)
+from dialerd.core.contactfile import Columns, Contact, Remark, contacts, contacts_of
+from dialerd.core.textrows import MAX_ROW, FileRefused, delimiter_of, encoding_of, rows
 
 
 def read(text: str | Iterable[str], region: str = "FI") -> list[Contact | Remark]:
@@ -35,7 +28,7 @@ def test_a_row_with_everything_becomes_a_contact() -> None:
         '040 123 4567,+358 9 4737 1,Aino,"Mäki, Jr",7,C-1,Europe/Helsinki,Espoo\n'
     )
     assert [n.e164 for n in one.numbers] == ["+358401234567", "+358947371"]
-    assert {n.zones for n in one.numbers} == {("Europe/Helsinki",)}
+    assert [n.zones for n in one.numbers] == [("Europe/Helsinki", "Europe/Mariehamn"), ("Europe/Helsinki",)]
     assert (one.row, one.name, one.priority, one.external_id) == (2, "Aino Mäki, Jr", 7, "C-1")
     assert one.custom == {"City": "Espoo"}
 
@@ -149,6 +142,38 @@ def test_strange_and_repeated_headers_are_kept_apart() -> None:
 def test_a_file_without_anything_to_go_by_is_refused(text: str, says: str) -> None:
     with pytest.raises(FileRefused, match=says):
         read(text)
+
+
+def test_a_rows_zone_narrows_and_never_replaces_what_the_number_says() -> None:
+    (abroad, unknown) = good("phone,zone\n0401234567,America/New_York\n+800 1234 5678,Europe/Paris\n")
+    assert abroad.numbers[0].zones == ("America/New_York", "Europe/Helsinki", "Europe/Mariehamn")
+    assert unknown.numbers[0].zones == ("Europe/Paris",)
+
+
+def mapped(text: str, mapping: dict[str, str]) -> tuple[Columns, list[Contact | Remark]]:
+    found: list[Columns] = []
+    entries = list(contacts_of(rows([text]), "FI", mapping, found.append))
+    return found[0], entries
+
+
+def test_a_mapping_says_what_columns_are_and_the_rest_is_found_out() -> None:
+    text = "Soita,Phone,Kuka,Nimi,City\n0401234567,12,Aino,x,Espoo\n"
+    columns, (one,) = mapped(text, {"soita": "phone", "Kuka": "name"})
+    assert columns.fields == ("phone", "custom", "name", "custom", "custom")
+    assert isinstance(one, Contact)
+    assert (one.numbers[0].e164, one.name, one.custom) == (
+        "+358401234567",
+        "Aino",
+        {"Phone": "12", "Nimi": "x", "City": "Espoo"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says"), [({"Tel": "phone"}, "no column is called 'tel'"), ({"phone": "colour"}, "no field is called")]
+)
+def test_a_mapping_that_does_not_fit_is_refused(mapping: dict[str, str], says: str) -> None:
+    with pytest.raises(FileRefused, match=says):
+        mapped("phone,name\n0401234567,a\n", mapping)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 10_000])
