@@ -1,4 +1,4 @@
-"""`dialer-admin contacts`: the import of files."""
+"""`dialer-admin contacts`: the import and the export of files."""
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import click
 from rich.console import Console
@@ -13,8 +14,10 @@ from rich.progress import Progress
 
 from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
 from dialerd.core.contactfile import Columns, Contact, Remark, contacts_of
+from dialerd.core.selection import STATES, Selection
 from dialerd.store import campaigns
 from dialerd.store.contacts import import_contacts
+from dialerd.store.export import export_csv, export_xlsx, inert
 from dialerd.store.listfile import read_rows
 
 _SHOWN = 20  # remarks on the terminal
@@ -149,12 +152,44 @@ class _Remarks:
             where = f" {remark.column}" if remark.column else ""
             say(f"row {remark.row}{where}: {remark.reason} {remark.value[:60]!r} ({remark.effect.replace('_', ' ')})")
         if self._write is not None:
-            self._write([str(remark.row), *map(_inert, (remark.column, remark.value)), remark.reason, remark.effect])
+            self._write([str(remark.row), *map(inert, (remark.column, remark.value)), remark.reason, remark.effect])
 
 
-def _inert(cell: str) -> str:
-    """A cell that a spreadsheet will not take for a formula."""
-    return "'" + cell if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+@command(group, "export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True))
+@click.option("--campaign", "campaign_name", required=True, help="Name or id.")
+@click.option("--format", "kind", type=click.Choice(["csv", "xlsx"]), help="[default: as FILE's name ends, else csv]")
+@click.option("--status", "states", multiple=True, type=click.Choice(STATES), help="Only these; several times.")
+@click.option("--search", default="", help="Part of a number, name, external id or agent's name.")
+@click.option("--id", "ids", multiple=True, type=int, help="Only this contact; several times.")
+@click.option("--exclude", "excluded", multiple=True, type=int, help="Without this contact; several times.")
+async def export_command(
+    session: Session,
+    as_json: bool,
+    file: Path,
+    campaign_name: str,
+    kind: str | None,
+    states: tuple[str, ...],
+    search: str,
+    ids: tuple[int, ...],
+    excluded: tuple[int, ...],
+) -> None:
+    """Write a campaign's contacts to FILE, one row per number. Nothing in it is taken for a formula."""
+    chosen = Selection(ids=ids, select_all=not ids, excluded=excluded, states=states, search=search)
+    as_sheet = kind == "xlsx" or (kind is None and file.suffix.lower() == ".xlsx")
+    async with session.tenant() as (pool, tenant):
+        campaign = await campaigns.find(pool, tenant.id, campaign_name)
+        if as_sheet:
+            count = await export_xlsx(pool, tenant.id, campaign.id, chosen, file)
+        else:
+            with _new_text(file) as out:
+                count = await export_csv(pool, tenant.id, campaign.id, chosen, out)
+    result = {"file": str(file), "rows": count}
+    show_json(result) if as_json else show_fields(result)
+
+
+def _new_text(path: Path) -> IO[str]:
+    return path.open("w", newline="", encoding="utf-8")
 
 
 def register(cli: click.Group) -> None:

@@ -98,6 +98,7 @@ def test_spreadsheets_and_archives_are_refused_by_name(content: bytes) -> None:
         ("0401234567,a\x1b]0;b,1,", "name", "control_characters"),
         ("0401234567," + "a" * 2001 + ",1,", "name", "cell_too_long"),
         ("0401234567,a,1,,extra", "", "too_many_cells"),
+        ("0401234567," + "a" * 1_000_000 + ",1,", "", "row_too_long"),
         ("0401234567," + "a" * MAX_ROW + ",1,", "", "row_too_long"),
         ('0401234567,"a,1,', "", "unclosed_quote"),
     ],
@@ -205,3 +206,18 @@ def test_memory_does_not_grow_with_the_rubbish_in_a_file(line: str) -> None:
         return found
 
     assert peak(24) < peak(6) + 65_536
+
+
+def test_a_quote_that_is_open_for_100_megabytes_costs_no_memory() -> None:
+    def chunks() -> Iterator[str]:
+        yield 'phone,name\n0401234567,"never closed '
+        for _ in range(1600):
+            yield "x" * 65_536
+        yield "\n0401234568,b\n"
+
+    tracemalloc.start()
+    found = [(e.row, e.reason if isinstance(e, Remark) else "") for e in contacts(chunks(), "FI")]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [(2, "row_too_long"), (3, "")]
+    assert peak < 2_000_000
