@@ -78,7 +78,7 @@ class _Alike:
         self.answers: dict[str, tuple[int, str, str, tuple[str, ...]]] = {}
 
 
-_ANSWERS = 20_000  # per length and region; some 5 MB
+_ANSWERS = 100_000  # per length and region; some 25 MB
 _judged: dict[tuple[str, int], _Alike] = {}
 
 
@@ -103,8 +103,8 @@ def _judge(digits: str, default_region: str) -> Number:
     number = Number(start + national, phonenumbers.region_code_for_number(parsed) or "001", zones)
     if digits.endswith(national):
         cut = len(digits) - len(national)
-        home = phonenumbers.country_code_for_region(default_region)
-        _keep(digits, default_region, cut + max(depth(parsed.country_code), depth(home)), (cut, start, number))
+        size = cut + depth(parsed.country_code, number.region, default_region)
+        _keep(digits, default_region, size, (cut, start, number))
     return number
 
 

@@ -31,20 +31,36 @@ _REPEAT = re.compile(r"\?|\{([0-9]+)(?:,([0-9]+))?\}")
 
 
 @cache
-def depth(country_code: int) -> int:
-    """The number of leading national digits, at most, that decide about a number of this country code."""
-    deepest = max((len(key) for key in _zone_keys().get(country_code, ())), default=0) - len(str(country_code))
-    for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(country_code, ()):
-        plan = PhoneMetadata.metadata_for_region_or_calling_code(country_code, region)
-        if plan is None:
-            return ALL_DIGITS
-        descriptions = (getattr(plan, kind) for kind in _KINDS)
-        patterns = [d.national_number_pattern for d in descriptions if d is not None] + [plan.leading_digits]
-        deepest = max(deepest, *(reach(pattern)[0] for pattern in patterns if pattern))
-        # What a prefix's expression takes off is decided by its whole length.
-        prefixes = (plan.international_prefix, plan.national_prefix_for_parsing)
-        deepest = max(deepest, *(reach(pattern)[1] for pattern in prefixes if pattern), 0)
-    return deepest
+def depth(country_code: int, region: str, home: str) -> int:
+    """How many leading national digits, at most, make a number of this country code, judged to be of `region` and
+    written in the region `home`, what it is.
+
+    The regions that share a country code are tried in order: those behind `region` have no say.
+    """
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(country_code, ())
+    if region not in regions:
+        return ALL_DIGITS
+    zones = max((len(key) for key in _zone_keys().get(country_code, ())), default=0) - len(str(country_code))
+    tried = regions[: regions.index(region) + 1]
+    return max(3, zones, _plan_depth(0, home), *(_plan_depth(country_code, each) for each in tried))
+
+
+@cache
+def _plan_depth(country_code: int, region: str) -> int:
+    """The same of one region's plan alone; 0 where there is none."""
+    plan = PhoneMetadata.metadata_for_region_or_calling_code(country_code, region)
+    if plan is None:
+        return 0
+    descriptions = (getattr(plan, kind) for kind in _KINDS)
+    patterns = [d.national_number_pattern for d in descriptions if d is not None] + [plan.leading_digits]
+    # What the expression of a prefix takes off is decided by its whole length.
+    prefixes = (plan.international_prefix, plan.national_prefix_for_parsing)
+    return max(
+        *(reach(pattern)[0] for pattern in patterns if pattern),
+        *(reach(pattern)[1] for pattern in prefixes if pattern),
+        0,
+        0,
+    )
 
 
 def reach(pattern: str) -> tuple[int, int]:

@@ -72,7 +72,6 @@ def as_xlsx(path: Path, table: list[list[str]]) -> Path:
     return path
 
 
-@pytest.mark.accepts("NUM-05")
 async def test_a_spreadsheet_gives_what_the_same_rows_give_as_csv(pool: asyncpg.Pool, tmp_path: Path) -> None:
     one, two = await campaign(pool, "csv"), await campaign(pool, "xlsx")
     from_csv = await take(pool, one, as_csv(tmp_path / "l.csv", DIRTY))
@@ -132,7 +131,6 @@ def test_a_broken_spreadsheet_is_refused(tmp_path: Path, xml: str) -> None:
         list(contacts_of(read_rows(tmp_path / "broken.xlsx"), "FI"))
 
 
-@pytest.mark.accepts("NUM-14")
 async def test_what_was_exported_can_be_imported_again(pool: asyncpg.Pool, tmp_path: Path) -> None:
     one = await campaign(pool, "one")
     await take(pool, one, as_csv(tmp_path / "l.csv", DIRTY))

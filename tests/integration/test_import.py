@@ -108,7 +108,6 @@ async def test_the_same_file_twice_changes_nothing(pool: asyncpg.Pool) -> None:
     assert (await take(pool, other, text))[0].imported == 4500
 
 
-@pytest.mark.accepts("NUM-03")
 async def test_numbers_of_the_tenants_other_campaigns_are_skipped_when_that_is_wanted(pool: asyncpg.Pool) -> None:
     first, second = await campaign(pool), await campaign(pool, "second")
     await take(pool, first, "0401111111\n")

@@ -88,8 +88,15 @@ def test_the_reach_of_an_expression(pattern: str, expected: tuple[int, int]) -> 
 
 
 def test_few_digits_decide_in_the_plans_that_are_dialled_most() -> None:
-    assert {code: depth(code) for code in (358, 98, 46)} == {358: 5, 98: 6, 46: 4}
-    assert depth(1) <= 7
+    plans = {"FI": 358, "IR": 98, "SE": 46, "US": 1}
+    assert {region: depth(code, region, region) for region, code in plans.items()} == {
+        "FI": 5,
+        "IR": 6,
+        "SE": 4,
+        "US": 6,
+    }
+    assert depth(1, "JM", "US") == 7
+    assert depth(358, "XX", "FI") == ALL_DIGITS
 
 
 @pytest.mark.accepts("NUM-02")
