@@ -91,6 +91,7 @@ async def take(pool: asyncpg.Pool, path: Path, size: int) -> dict[str, Any]:
         "refused": sum(report.refused.values()),
         "seconds": round(seconds, 2),
         "rows_per_s": round(report.rows / seconds),
+        "cpu_us_per_row": round(time.process_time() / report.rows * 1e6, 1),  # without the database's
         "peak_rss_mb": round(_peak_mb()),
         "peak_rss_mb_at_a_quarter": round(quarter),
     }
