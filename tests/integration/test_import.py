@@ -1,13 +1,15 @@
 """The import of contact files into a real database."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from dialerd.core.campaign import Draft
-from dialerd.core.contactfile import Remark, contacts
+from dialerd.core.contactfile import Contact, Remark, contacts
 from dialerd.core.textrows import FileRefused
 from dialerd.store import campaigns
 from dialerd.store.contacts import Report, import_contacts
@@ -149,9 +151,21 @@ async def test_a_file_that_fails_at_its_end_leaves_nothing(pool: asyncpg.Pool, m
 async def test_two_imports_at_once_into_one_campaign_do_not_mix(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool)
     text = "".join(f"04012{n:05}\n" for n in range(3000))
-    results = await asyncio.gather(take(pool, id_, text), take(pool, id_, text), return_exceptions=True)
-    (refused,) = (r for r in results if isinstance(r, Refused))
-    assert "another import" in str(refused)
+    reading, go_on = threading.Event(), threading.Event()
+
+    def held() -> Iterator[Contact | Remark]:
+        reading.set()
+        go_on.wait(30)
+        yield from contacts([text], "FI")
+
+    first = asyncio.create_task(import_contacts(pool, TENANT, id_, held(), "test"))
+    try:
+        assert await asyncio.to_thread(reading.wait, 30)
+        with pytest.raises(Refused, match="another import"):
+            await take(pool, id_, text)
+    finally:
+        go_on.set()
+    assert (await first).imported == 3000
     assert len(await stored(pool, id_)) == 3000
 
 
