@@ -17,7 +17,6 @@ _MAX_SHEET = 2 << 30  # bytes unpacked; the largest sheet there can be has 1,048
 _MAX_TABLE = 64 << 20  # bytes unpacked of a part that must stand in memory as a whole
 _MAX_RATIO = 200  # unpacked to packed
 _MAX_ROWS = 1_048_576
-_MAX_COLUMNS = 200
 
 
 def read_rows(
@@ -66,8 +65,8 @@ def _sheet_rows(
         if not names or (sheet is not None and sheet not in names):
             raise FileRefused(f"no sheet is called {sheet!r}; there are: {', '.join(names)[:300]}")
         table = book[sheet or names[0]]
-        table.reset_dimensions()  # what a file says of its size is not to be relied on
         size, total = path.stat().st_size, max(table.max_row or 0, 1)
+        table.reset_dimensions()  # what a file says of its size is good enough for a progress bar only
         for number, cells in enumerate(table.iter_rows(values_only=True), 1):
             if number > _MAX_ROWS:
                 raise FileRefused(f"more than {_MAX_ROWS} rows")
