@@ -4,10 +4,10 @@ PYTHON := .venv/bin/python
 DURATION ?= 90
 export PYTHONPATH := .
 
-.PHONY: help setup check test features demo clean
+.PHONY: help setup check test features demo bench-lists clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup:  ## install what is missing, make .venv
 	@lab/bootstrap.sh
@@ -27,6 +27,9 @@ features: setup  ## write docs/features.md: what is promised, and which tests pr
 
 demo: setup  ## a campaign on a telephone network of its own, for DURATION=90 seconds
 	$(PYTHON) -m lab.demo --duration $(DURATION)
+
+bench-lists: setup  ## figures of long lists, into bench/results/lists.json; QUICK=1: a hundredth of the size
+	$(PYTHON) -m bench.lists
 
 clean:  ## remove what was made here
 	rm -rf .venv .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -25,8 +25,9 @@ from rich.text import Text
 from dialerd import config_file
 from dialerd.config import Config
 from dialerd.core.campaign import CampaignRefused, TransitionRefused
-from dialerd.core.contactfile import FileRefused
 from dialerd.core.phone import NumberRefused
+from dialerd.core.selection import SelectionRefused
+from dialerd.core.textrows import FileRefused
 from dialerd.core.windows import WindowRefused
 from dialerd.store import campaigns
 from dialerd.store.errors import NotFound, Refused
@@ -40,6 +41,7 @@ Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 not found;
 
 _REFUSALS = (
     *(CampaignRefused, TransitionRefused, NumberRefused, WindowRefused, FileRefused, Refused),
+    SelectionRefused,
     *(SchemaError, config_file.ConfigError, OSError, asyncpg.PostgresError),
 )
 _LOST = (DatabaseUnreachable, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)

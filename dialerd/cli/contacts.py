@@ -1,19 +1,24 @@
-"""`dialer-admin contacts`: the import of files."""
+"""`dialer-admin contacts`: the import and the export of files."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
-from dialerd.cli.common import Session, command, say, show_fields, show_json
-from dialerd.core.contactfile import Remark
+from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
+from dialerd.core.contactfile import Columns, Contact, Remark, contacts_of
+from dialerd.core.selection import STATES, Selection
 from dialerd.store import campaigns
-from dialerd.store.contacts import import_file, read_text
+from dialerd.store.contacts import import_contacts
+from dialerd.store.export import export_csv, export_xlsx, inert
+from dialerd.store.listfile import read_rows
 
 _SHOWN = 20  # remarks on the terminal
 _KEPT = 1000  # remarks in the JSON document
@@ -28,32 +33,54 @@ def group() -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--campaign", "campaign_name", required=True, help="Name or id.")
 @click.option("--region", help="ISO country for numbers without a country code.  [default: the tenant's]")
+@click.option("--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="What a column is, as in phone=Puhelin.")
+@click.option("--sheet", help="Of a spreadsheet.  [default: the first one]")
+@click.option("--skip-known-anywhere", is_flag=True, help="Refuse numbers that any campaign of the tenant has.")
+@click.option("--preview", is_flag=True, help="Show how the first rows would be taken, and change nothing.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write every remark to this CSV file.")
 async def import_command(
-    session: Session, as_json: bool, file: Path, campaign_name: str, region: str | None, report: Path | None
+    session: Session,
+    as_json: bool,
+    file: Path,
+    campaign_name: str,
+    region: str | None,
+    mapped: tuple[str, ...],
+    sheet: str | None,
+    skip_known_anywhere: bool,
+    preview: bool,
+    report: Path | None,
 ) -> None:
-    """Import a CSV file: good rows are taken, bad ones reported, nothing is half done.
+    """Import a CSV or XLSX file: good rows are taken, bad ones reported, nothing is half done.
 
     Columns by their names in the first line: phone (number, tel, mobile … phone2 and so on for further numbers of the
-    same person), name, priority, external_id, zone (IANA); all others are kept as they are. A single column of numbers
-    needs no header. Comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252. The same file twice changes nothing.
+    same person), name, priority, external_id, zone (IANA; the number must be open there as well as where it lies);
+    all others are kept as they are, postcodes too: no zone is guessed from them. --map says it outright. A single
+    column of numbers needs no header. CSV: comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252. The same file
+    twice changes nothing.
 
     \b
     In the result: rows read; imported, the rows that became contacts; numbers, theirs; contacts, in the campaign
     now; refused, rows and numbers by reason; unknown_zone and dnc, numbers that are kept but not dialled.
     """
     remarks = _Remarks(as_json)
+    mapping = _mapping(mapped)
     size = _size(file)
     async with session.tenant() as (pool, tenant):
         campaign = await campaigns.find(pool, tenant.id, campaign_name)
         where = (region or tenant.default_region).upper()
+        if preview:
+            _show_preview(file, sheet, where, mapping, as_json)
+            return
         with ExitStack() as stack:
             if report is not None:
                 stack.enter_context(remarks.writing_to(report))
             progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
             bar = progress.add_task("importing", total=size)
-            text = read_text(file, lambda done: progress.update(bar, completed=done))
-            done = await import_file(pool, tenant.id, campaign.id, text, where, session.by, remarks)
+            rows = read_rows(file, lambda done: progress.update(bar, completed=done), sheet)
+            entries = contacts_of(rows, where, mapping)
+            done = await import_contacts(
+                pool, tenant.id, campaign.id, entries, session.by, remarks, skip_known_anywhere
+            )
     result = asdict(done)
     if as_json:
         show_json({**result, "remarks": remarks.kept, "remarks_left_out": remarks.count - len(remarks.kept)})
@@ -62,6 +89,39 @@ async def import_command(
         show_fields({**result, "refused": refused})
         if remarks.count > _SHOWN:
             say(f"… and {remarks.count - _SHOWN} more remarks" + ("" if report else "; --report FILE keeps them all"))
+
+
+def _mapping(mapped: tuple[str, ...]) -> dict[str, str]:
+    """Column → field, from FIELD=COLUMN."""
+    found: dict[str, str] = {}
+    for text in mapped:
+        field, equals, column = text.partition("=")
+        if not equals or not field.strip() or not column.strip():
+            raise click.BadParameter(f"{text!r} is not FIELD=COLUMN, as in phone=Puhelin", param_hint="--map")
+        found[column.strip()] = field.strip()
+    return found
+
+
+def _show_preview(file: Path, sheet: str | None, region: str, mapping: Mapping[str, str], as_json: bool) -> None:
+    """The mapping, and what would become of the first rows; duplicates and DNC are seen by the import only."""
+    found: list[Columns] = []
+    entries = list(islice(contacts_of(read_rows(file, sheet=sheet), region, mapping, found.append), _SHOWN))
+    columns = [{"column": n, "field": f} for each in found for n, f in zip(each.names, each.fields, strict=True)]
+    if as_json:
+        contacts = [asdict(e) for e in entries if isinstance(e, Contact)]
+        show_json({"columns": columns, "contacts": contacts, "remarks": [e for e in entries if isinstance(e, Remark)]})
+        return
+    show_table(["COLUMN", "TAKEN AS"], [(c["column"], c["field"]) for c in columns])
+    show_table(["ROW", "NUMBERS", "NAME", "PRIORITY", "ZONES", "WHAT WOULD HAPPEN"], map(_preview_row, entries))
+
+
+def _preview_row(entry: Contact | Remark) -> tuple[object, ...]:
+    if isinstance(entry, Remark):
+        what = f"{entry.effect.replace('_', ' ')}: {entry.reason}"
+        return (entry.row, entry.value[:60], "", "", "", what)
+    numbers = [number.e164 for number in entry.numbers]
+    zones = sorted({zone for number in entry.numbers for zone in number.zones}) or ["unknown"]
+    return (entry.row, numbers, entry.name, entry.priority, zones[:4], "imported")
 
 
 def _size(file: Path) -> int:
@@ -92,12 +152,44 @@ class _Remarks:
             where = f" {remark.column}" if remark.column else ""
             say(f"row {remark.row}{where}: {remark.reason} {remark.value[:60]!r} ({remark.effect.replace('_', ' ')})")
         if self._write is not None:
-            self._write([str(remark.row), *map(_inert, (remark.column, remark.value)), remark.reason, remark.effect])
+            self._write([str(remark.row), *map(inert, (remark.column, remark.value)), remark.reason, remark.effect])
 
 
-def _inert(cell: str) -> str:
-    """A cell that a spreadsheet will not take for a formula."""
-    return "'" + cell if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+@command(group, "export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, writable=True))
+@click.option("--campaign", "campaign_name", required=True, help="Name or id.")
+@click.option("--format", "kind", type=click.Choice(["csv", "xlsx"]), help="[default: as FILE's name ends, else csv]")
+@click.option("--status", "states", multiple=True, type=click.Choice(STATES), help="Only these; several times.")
+@click.option("--search", default="", help="Part of a number, name, external id or agent's name.")
+@click.option("--id", "ids", multiple=True, type=int, help="Only this contact; several times.")
+@click.option("--exclude", "excluded", multiple=True, type=int, help="Without this contact; several times.")
+async def export_command(
+    session: Session,
+    as_json: bool,
+    file: Path,
+    campaign_name: str,
+    kind: str | None,
+    states: tuple[str, ...],
+    search: str,
+    ids: tuple[int, ...],
+    excluded: tuple[int, ...],
+) -> None:
+    """Write a campaign's contacts to FILE, one row per number. Nothing in it is taken for a formula."""
+    chosen = Selection(ids=ids, select_all=not ids, excluded=excluded, states=states, search=search)
+    as_sheet = kind == "xlsx" or (kind is None and file.suffix.lower() == ".xlsx")
+    async with session.tenant() as (pool, tenant):
+        campaign = await campaigns.find(pool, tenant.id, campaign_name)
+        if as_sheet:
+            count = await export_xlsx(pool, tenant.id, campaign.id, chosen, file)
+        else:
+            with _new_text(file) as out:
+                count = await export_csv(pool, tenant.id, campaign.id, chosen, out)
+    result = {"file": str(file), "rows": count}
+    show_json(result) if as_json else show_fields(result)
+
+
+def _new_text(path: Path) -> IO[str]:
+    return path.open("w", newline="", encoding="utf-8")
 
 
 def register(cli: click.Group) -> None:

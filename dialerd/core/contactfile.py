@@ -1,22 +1,18 @@
-"""A contact file's text into contacts, row by row: every row comes out as a contact or as a named refusal.
+"""A contact file's rows into contacts: every row comes out as a contact or as a named refusal.
 
-Memory stays bounded whatever the file holds: a line, a row and a cell have limits, and a quote that is never closed
-spoils its own line only. Nothing is repaired silently.
+A row, a cell and the number of columns have limits; how a text becomes rows says `textrows`.
 """
 
-import codecs
-import csv
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from dialerd.core.phone import Number, NumberRefused, parse
+from dialerd.core.textrows import FileRefused, SpoiledRow, rows
 
-MAX_ROW = 65_536  # characters; below csv's own limit of a field
 MAX_CELL = 2_000
 MAX_COLUMNS = 200
 MAX_NUMBERS = 10  # of one contact
@@ -37,11 +33,8 @@ _FIELDS = {
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 _NUMBER_LIKE = re.compile(r"[+(]?[0-9][0-9 ()./\-\u00a0]{4,}\Z", re.ASCII)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,7}\Z", re.ASCII)
 _ZONE = re.compile(r"(?:[A-Za-z]+/[A-Za-z0-9_+/-]+|UTC)\Z", re.ASCII)
-
-
-class FileRefused(ValueError):
-    """The whole file cannot be read as contacts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +57,8 @@ class Remark:
     """What is to be said of a row, or of one number of it, and what it means for the row.
 
     `reason` is one of `phone.NumberRefused`'s, or: unclosed_quote, row_too_long, cell_too_long, control_characters,
-    too_many_cells, too_many_numbers, no_number, priority, zone. The import adds duplicate_in_file and
-    duplicate_in_campaign, and, of numbers that are kept, unknown_zone and dnc.
+    too_many_cells, too_many_numbers, no_number, priority, zone. The import adds duplicate_in_file,
+    duplicate_in_campaign and duplicate_in_tenant, and, of numbers that are kept, unknown_zone and dnc.
     """
 
     row: int
@@ -83,69 +76,36 @@ class Columns:
     fields: tuple[str, ...]
 
 
-def encoding_of(chunks: Iterable[bytes]) -> str:
-    """The encoding of a file: by its byte order mark, UTF-8 where all of it is, else Windows' Western one.
-
-    Raises `FileRefused` for files that are no text at all.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    first = True
-    for chunk in chunks:
-        if first:
-            if known := _encoding_by_start(chunk):
-                return known
-            first = False
-        try:
-            decoder.decode(chunk)
-        except UnicodeDecodeError:
-            return "cp1252"
-    try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
-
-
-def _encoding_by_start(head: bytes) -> str | None:
-    if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise FileRefused("this is a spreadsheet or an archive: save it as CSV")
-    if head.startswith(b"\x1f\x8b"):
-        raise FileRefused("this file is compressed: unpack it first")
-    if head.startswith(codecs.BOM_UTF8):
-        return "utf-8-sig"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    # Without a mark: ASCII in UTF-16 has a zero in every other byte.
-    sample = head[:200]
-    for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
-        zeros = sample[start::2]
-        if len(zeros) > 3 and not any(zeros) and all(sample[1 - start :: 2]):
-            return name
-    return None
-
-
-def delimiter_of(line: str) -> str:
-    """The character between the cells of a line: the most frequent candidate outside quotes, else a comma."""
-    bare = re.sub(r'"[^"]*"', "", line)
-    best = max(",;\t|", key=bare.count)
-    return best if best in bare else ","
-
-
 def contacts(chunks: Iterable[str], default_region: str) -> Iterator[Contact | Remark]:
-    """The rows of a file, given its decoded text (lines end in \\n) in chunks of any size.
+    """The rows of a text file, given its decoded text (lines end in \\n) in chunks of any size.
 
     Raises `FileRefused` when there is nothing to go by: an empty file, or several columns without a header.
     """
+    return contacts_of(rows(chunks), default_region)
+
+
+def contacts_of(
+    numbered: Iterable[tuple[int, list[str] | SpoiledRow]],
+    default_region: str,
+    mapping: Mapping[str, str] | None = None,
+    on_columns: Callable[[Columns], object] = lambda columns: None,
+) -> Iterator[Contact | Remark]:
+    """The same of rows and their numbers, from wherever they come.
+
+    `mapping` says what columns are, by their names: phone, name, first_name, last_name, priority, external_id, zone
+    or custom; a field that it mentions is not looked for elsewhere. `on_columns` hears what was found.
+    """
     columns: Columns | None = None
-    for row, cells in _rows(_Lines(chunks)):
-        if isinstance(cells, Remark):
-            yield cells
+    for row, cells in numbered:
+        if isinstance(cells, SpoiledRow):
+            yield Remark(row, "", cells.text, cells.reason)
             continue
         cells = [cell.strip() for cell in cells]
         if not any(cells):
             continue
         if columns is None:
-            columns, is_header = _columns(cells)
+            columns, is_header = _columns(cells, mapping or {})
+            on_columns(columns)
             if is_header:
                 continue
         yield from _contact(row, cells, columns, default_region)
@@ -153,98 +113,20 @@ def contacts(chunks: Iterable[str], default_region: str) -> Iterator[Contact | R
         raise FileRefused("the file is empty")
 
 
-class _Spoiled(Exception):
-    """The row that is being read cannot become one; the text is the reason."""
-
-
-class _Lines:
-    """The lines of a text, cut at `MAX_ROW`; knows which of them the row in work has used."""
-
-    def __init__(self, chunks: Iterable[str]) -> None:
-        self._source = _split(chunks)
-        self._again: deque[str | None] = deque()
-        self._used: list[str | None] = []
-        self._size = 0
-
-    def peek(self) -> str:
-        """The first line that is not empty, or the empty text."""
-        for line in self._source:
-            self._again.append(line)
-            if line is not None and line.strip():
-                return line
-        return ""
-
-    def begin_row(self) -> None:
-        """The next line starts a row."""
-        self._used, self._size = [], 0
-
-    def rewind(self) -> str:
-        """Give back all lines of the row in work but its first, which is returned (shortened)."""
-        self._again.extendleft(reversed(self._used[1:]))
-        first = self._used[0] if self._used else None
-        return first[:100] if first else ""
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._source, "")
-        if line == "":  # the end; every line has its \n
-            if self._used:
-                raise _Spoiled("unclosed_quote")
-            raise StopIteration
-        self._used.append(line)
-        if line is None:
-            raise _Spoiled("row_too_long" if len(self._used) == 1 else "unclosed_quote")
-        self._size += len(line)
-        if self._size > MAX_ROW:
-            raise _Spoiled("unclosed_quote")
-        return line
-
-
-def _split(chunks: Iterable[str]) -> Iterator[str | None]:
-    """Lines with their \\n; None for one that is longer than `MAX_ROW`, whose text is dropped on the way."""
-    rest, too_long = "", False
-    for chunk in chunks:
-        lines = chunk.split("\n")
-        for line in lines[:-1]:
-            whole = rest + line
-            yield None if too_long or len(whole) >= MAX_ROW else whole + "\n"
-            rest, too_long = "", False
-        rest += lines[-1]
-        if len(rest) >= MAX_ROW:
-            rest, too_long = "", True
-    if too_long:
-        yield None
-    elif rest:
-        yield rest + "\n"
-
-
-def _rows(lines: _Lines) -> Iterator[tuple[int, list[str] | Remark]]:
-    delimiter = delimiter_of(lines.peek())
-    row = 0
-    reader = csv.reader(lines, delimiter=delimiter)
-    while True:
-        row += 1
-        lines.begin_row()
-        try:
-            yield row, next(reader)
-        except StopIteration:
-            return
-        except (_Spoiled, csv.Error) as error:
-            reason = str(error) if isinstance(error, _Spoiled) else "unclosed_quote"
-            yield row, Remark(row, "", lines.rewind().strip(), reason)
-            reader = csv.reader(lines, delimiter=delimiter)
-
-
-def _columns(cells: Sequence[str]) -> tuple[Columns, bool]:
+def _columns(cells: Sequence[str], mapping: Mapping[str, str]) -> tuple[Columns, bool]:
     """The columns, and whether this first row is a header."""
     if len(cells) > MAX_COLUMNS:
         raise FileRefused(f"more than {MAX_COLUMNS} columns")
+    said = {name.strip().casefold(): kind for name, kind in mapping.items()}
+    if missing := said.keys() - {cell.casefold() for cell in cells}:
+        raise FileRefused(f"no column is called {sorted(missing)[0]!r}; there are: {', '.join(cells)[:300]}")
+    if unknown := set(said.values()) - {"phone", "custom", *_FIELDS.values()}:
+        raise FileRefused(f"no field is called {sorted(unknown)[0]!r}")
     fields: list[str] = []
     for cell in cells:
-        plain = re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_")
-        name = "phone" if _PHONE.match(plain) else _FIELDS.get(plain, "custom")
+        name = said.get(cell.casefold()) or _field_of(cell)
+        if cell.casefold() not in said and name in said.values():
+            name = "custom"
         fields.append("custom" if name != "phone" and name in fields else name)
     if "phone" in fields:
         return Columns(_unique(cells), tuple(fields)), True
@@ -253,6 +135,11 @@ def _columns(cells: Sequence[str]) -> tuple[Columns, bool]:
     if any(_NUMBER_LIKE.match(cell) for cell in cells):
         raise FileRefused("several columns and no header: name them in a first line, as in 'phone,name,zone'")
     raise FileRefused("no column holds numbers: call it 'phone' (or number, tel, mobile) in the first line")
+
+
+def _field_of(header: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "_", header.lower()).strip("_")
+    return "phone" if _PHONE.match(plain) else _FIELDS.get(plain, "custom")
 
 
 def _unique(cells: Sequence[str]) -> tuple[str, ...]:
@@ -279,10 +166,9 @@ def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> I
             custom[name] = cell
         else:
             texts[kind] = cell
-    if not re.match(r"[+-]?[0-9]{1,7}\Z", texts.get("priority", "0"), re.ASCII) or (
-        abs(int(texts.get("priority", "0"))) > _PRIORITY
-    ):
-        yield Remark(row, "priority", texts["priority"], "priority")
+    priority = texts.get("priority", "0")
+    if not _INTEGER.match(priority) or abs(int(priority)) > _PRIORITY:
+        yield Remark(row, "priority", priority, "priority")
         return
     zone = texts.get("zone")
     if zone is not None and not is_zone(zone):
@@ -296,7 +182,7 @@ def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> I
         except NumberRefused as refused:
             remarks.append(Remark(row, name, cell, refused.reason, effect="number_refused"))
         else:
-            numbers[number.e164] = Number(number.e164, number.region, (zone,)) if zone else number
+            numbers[number.e164] = _also_in(zone, number) if zone else number
     if len(numbers) > MAX_NUMBERS:
         yield Remark(row, "", "", "too_many_numbers")
         return
@@ -311,7 +197,7 @@ def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> I
         row=row,
         numbers=tuple(numbers.values()),
         name=texts.get("name") or " ".join(filter(None, (texts.get("first_name"), texts.get("last_name")))),
-        priority=int(texts.get("priority", "0")),
+        priority=int(priority),
         external_id=texts.get("external_id"),
         custom=custom,
     )
@@ -320,12 +206,19 @@ def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> I
 def _bad_cell(row: int, cells: Sequence[str], columns: Columns) -> Remark | None:
     if len(cells) > len(columns.names) and any(cells[len(columns.names) :]):
         return Remark(row, "", cells[len(columns.names)][:100], "too_many_cells")
+    if max(map(len, cells)) <= MAX_CELL and not _CONTROL.search("".join(cells)):
+        return None
     for name, cell in zip(columns.names, cells, strict=False):
         if len(cell) > MAX_CELL:
             return Remark(row, name, cell[:100], "cell_too_long")
         if _CONTROL.search(cell):
             return Remark(row, name, cell[:100], "control_characters")
     return None
+
+
+def _also_in(zone: str, number: Number) -> Number:
+    """The number, to be open in the row's zone as well as in its own: what a file says can only narrow."""
+    return replace(number, zones=(zone, *(own for own in number.zones if own != zone)))
 
 
 @lru_cache(maxsize=1000)

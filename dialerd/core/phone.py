@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import phonenumbers
 from phonenumbers import timezone as phone_zones
 
+from dialerd.core.phoneplan import depth
+
 E164 = re.compile(r"\+[1-9][0-9]{5,14}\Z", re.ASCII)
 # What people write around digits. Anything else in the text is refused, never stripped: '1555&PJSIP/…' is an
 # attack or a broken file, and both deserve to be told. ASCII only: Python's isdigit() says yes to '١٢٣'.
 _TYPED = re.compile(r"(?:\+?[0-9]|\(\+?[0-9]{1,5}\))[0-9 ()./\-\u00a0]{0,39}\Z", re.ASCII)
+_AROUND = re.compile(r"[^0-9+]")
 _UNKNOWN_ZONE = "Etc/Unknown"
 _NEVER = {
     phonenumbers.PhoneNumberType.PREMIUM_RATE: "premium",
@@ -54,26 +57,74 @@ def parse(text: str, default_region: str) -> Number:
         raise NumberRefused("empty", text)
     if not _TYPED.match(text):
         raise NumberRefused("characters", text)
-    digits = re.sub(r"[^0-9+]", "", text)
+    digits = text if text.isalnum() else _AROUND.sub("", text)
     if len(digits.lstrip("+")) <= 4:
         kind = "emergency" if phonenumbers.is_emergency_number(digits, default_region) else "short"
         raise NumberRefused(kind, text)
+    alike = _judged.get((default_region, len(digits)))
+    if alike is not None:
+        for size in alike.sizes:
+            if answer := alike.answers.get(digits[:size]):
+                cut, start, region, zones = answer
+                return Number(start + digits[cut:], region, zones)
+    return _judge(digits, default_region)
+
+
+class _Alike:
+    """Answers by leading digits, for numbers of one length written in one region."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []  # how many digits the keys of `answers` have
+        self.answers: dict[str, tuple[int, str, str, tuple[str, ...]]] = {}
+
+
+_ANSWERS = 100_000  # per length and region; some 25 MB
+_judged: dict[tuple[str, int], _Alike] = {}
+
+
+def _judge(digits: str, default_region: str) -> Number:
+    """What phonenumbers says of it. A good answer is kept for all whose deciding digits are the same."""
     try:
         parsed = phonenumbers.parse(digits, default_region)
     except phonenumbers.NumberParseException:
-        raise NumberRefused("not_a_number", text) from None
+        raise NumberRefused("not_a_number", digits) from None
     if parsed.country_code in (881, 882, 883, 870, 979):
-        raise NumberRefused("satellite", text)
-    if not phonenumbers.is_valid_number(parsed):
-        raise NumberRefused("invalid", text)
+        raise NumberRefused("satellite", digits)
     kind_of = phonenumbers.number_type(parsed)
+    if kind_of == phonenumbers.PhoneNumberType.UNKNOWN:  # just what is_valid_number asks
+        raise NumberRefused("invalid", digits)
     if kind_of in _NEVER:
-        raise NumberRefused(_NEVER[kind_of], text)
-    e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    if not E164.match(e164):
-        raise NumberRefused("invalid", text)
+        raise NumberRefused(_NEVER[kind_of], digits)
+    national = phonenumbers.national_significant_number(parsed)
+    start = f"+{parsed.country_code}"
+    if not E164.match(start + national):
+        raise NumberRefused("invalid", digits)
     zones = tuple(z for z in phone_zones.time_zones_for_number(parsed) if z != _UNKNOWN_ZONE)
-    return Number(e164, phonenumbers.region_code_for_number(parsed) or "001", zones)
+    number = Number(start + national, phonenumbers.region_code_for_number(parsed) or "001", zones)
+    if digits.endswith(national):
+        cut = len(digits) - len(national)
+        size = cut + depth(parsed.country_code, number.region, default_region)
+        _keep(digits, default_region, size, (cut, start, number))
+    return number
+
+
+def _keep(digits: str, default_region: str, size: int, answer: tuple[int, str, Number]) -> None:
+    if len(_judged) > 500:  # default regions are few, whoever asks
+        _judged.clear()
+    alike = _judged.setdefault((default_region, len(digits)), _Alike())
+    if len(alike.answers) >= _ANSWERS:
+        alike.answers.clear()
+    if size not in alike.sizes:
+        alike.sizes.append(size)
+    cut, start, number = answer
+    alike.answers[digits[:size]] = (cut, start, number.region, number.zones)
+
+
+def national(e164: str) -> str:
+    """A number as it is dialled inside its country, digits only (`+989123456789` is `09123456789`)."""
+    parsed = phonenumbers.parse(e164)
+    written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    return re.sub(r"[^0-9]", "", written)
 
 
 def masked(e164: str) -> str:

@@ -167,6 +167,32 @@ async def test_an_import_prints_its_result_and_writes_its_remarks(admin: Admin, 
     assert "row 3 phone: characters '=CMD()' (row refused)" in again.err
 
 
+async def test_a_preview_shows_the_mapping_and_changes_nothing(admin: Admin, tmp_path: Path) -> None:
+    await admin(*CREATE)
+    file = tmp_path / "f.csv"
+    file.write_text("Soita;Kuka;Postinumero\n0401234567;Aino;00100\n112;x;\n")
+    arguments = ("contacts", "import", str(file), "--campaign", "Ventas", "--map", "phone=Soita", "--map", "name=kuka")
+    shown = (await admin(*arguments, "--preview", "--json")).json
+    assert [each["field"] for each in shown["columns"]] == ["phone", "name", "custom"]
+    assert shown["contacts"][0]["numbers"][0]["e164"] == "+358401234567"
+    assert [each["reason"] for each in shown["remarks"]] == ["emergency"]
+    assert "row refused: emergency" in (await admin(*arguments, "--preview")).out
+    result = (await admin(*arguments, "--json")).json
+    assert (result["imported"], result["contacts"], result["refused"]) == (1, 1, {"emergency": 1})
+    assert (await admin(*arguments[:5], "--map", "phone")).status == 2
+
+
+async def test_an_export_writes_a_file_in_the_format_of_its_name(admin: Admin, tmp_path: Path) -> None:
+    await admin(*CREATE)
+    (tmp_path / "f.csv").write_text("phone,name\n0401234567,Aino\n0401234568,=x\n")
+    await admin("contacts", "import", str(tmp_path / "f.csv"), "--campaign", "Ventas")
+    for name in ("out.csv", "out.xlsx"):
+        arguments = ("contacts", "export", str(tmp_path / name), "--campaign", "Ventas", "--search", "040 1234568")
+        assert (await admin(*arguments, "--json")).json == {"file": str(tmp_path / name), "rows": 1}
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("+358401234568,'=x,")
+    assert (tmp_path / "out.xlsx").read_bytes().startswith(b"PK")
+
+
 async def test_agents_and_caller_ids_are_added_once(admin: Admin) -> None:
     agent = (await admin("agent", "add", "aino", "--queue", "sales", "--queue", "help", "--json")).json
     assert (agent["endpoint"], agent["queues"], agent["state"]) == ("aino", ["help", "sales"], "offline")

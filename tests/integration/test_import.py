@@ -1,16 +1,20 @@
 """The import of contact files into a real database."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from dialerd.core.campaign import Draft
-from dialerd.core.contactfile import FileRefused, Remark
+from dialerd.core.contactfile import Contact, Remark, contacts
+from dialerd.core.textrows import FileRefused
 from dialerd.store import campaigns, dnc
-from dialerd.store.contacts import Report, import_file, read_text
+from dialerd.store.contacts import Report, import_contacts
 from dialerd.store.errors import NotFound, Refused
+from dialerd.store.listfile import read_text
 
 TENANT = 1
 
@@ -20,9 +24,12 @@ async def campaign(pool: asyncpg.Pool, name: str = "c") -> int:
     return (await campaigns.create(pool, TENANT, draft, "test")).id
 
 
-async def take(pool: asyncpg.Pool, campaign_id: int, text: str) -> tuple[Report, list[tuple[int, str, str]]]:
+async def take(
+    pool: asyncpg.Pool, campaign_id: int, text: str, skip_known_anywhere: bool = False
+) -> tuple[Report, list[tuple[int, str, str]]]:
     remarks: list[Remark] = []
-    report = await import_file(pool, TENANT, campaign_id, [text], "FI", "test", remarks.append)
+    entries = contacts([text], "FI")
+    report = await import_contacts(pool, TENANT, campaign_id, entries, "test", remarks.append, skip_known_anywhere)
     return report, [(r.row, r.reason, r.effect) for r in remarks]
 
 
@@ -103,6 +110,35 @@ async def test_the_same_file_twice_changes_nothing(pool: asyncpg.Pool) -> None:
     assert (await take(pool, other, text))[0].imported == 4500
 
 
+async def test_numbers_of_the_tenants_other_campaigns_are_skipped_when_that_is_wanted(pool: asyncpg.Pool) -> None:
+    first, second = await campaign(pool), await campaign(pool, "second")
+    await take(pool, first, "0401111111\n")
+    text = "0401111111\n0402222222\n040 2222222\n"
+    report, remarks = await take(pool, second, text, skip_known_anywhere=True)
+    assert remarks == [(1, "duplicate_in_tenant", "row_refused"), (3, "duplicate_in_file", "row_refused")]
+    assert report.imported == 1
+
+
+async def test_a_duplicate_far_behind_in_the_file_is_told_from_one_of_the_campaign(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    await take(pool, id_, "0409999999\n")
+    text = "".join(f"04012{n:05}\n" for n in range(11_000)) + "0401200000\n0409999999\n"
+    _, remarks = await take(pool, id_, text)
+    assert [(row, reason) for row, reason, _ in remarks] == [
+        (11_001, "duplicate_in_file"),
+        (11_002, "duplicate_in_campaign"),
+    ]
+
+
+async def test_text_arrives_as_it_was_written(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    odd = 'a\tb\nc\\N \\. {"x": 1} ä😀'
+    quoted = '"' + odd.replace('"', '""') + '"'
+    await take(pool, id_, f"phone,name,external_id,note\n0401234567,{quoted},{quoted},{quoted}\n")
+    (row,) = await stored(pool, id_)
+    assert (row[0], row[2], row[3]) == (odd, odd, {"note": odd})
+
+
 async def test_a_file_that_fails_at_its_end_leaves_nothing(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dialerd.store.contacts.MAX_CONTACTS", 4000)
     id_ = await campaign(pool)
@@ -115,9 +151,21 @@ async def test_a_file_that_fails_at_its_end_leaves_nothing(pool: asyncpg.Pool, m
 async def test_two_imports_at_once_into_one_campaign_do_not_mix(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool)
     text = "".join(f"04012{n:05}\n" for n in range(3000))
-    results = await asyncio.gather(take(pool, id_, text), take(pool, id_, text), return_exceptions=True)
-    (refused,) = (r for r in results if isinstance(r, Refused))
-    assert "another import" in str(refused)
+    reading, go_on = threading.Event(), threading.Event()
+
+    def held() -> Iterator[Contact | Remark]:
+        reading.set()
+        go_on.wait(30)
+        yield from contacts([text], "FI")
+
+    first = asyncio.create_task(import_contacts(pool, TENANT, id_, held(), "test"))
+    try:
+        assert await asyncio.to_thread(reading.wait, 30)
+        with pytest.raises(Refused, match="another import"):
+            await take(pool, id_, text)
+    finally:
+        go_on.set()
+    assert (await first).imported == 3000
     assert len(await stored(pool, id_)) == 3000
 
 
@@ -142,7 +190,7 @@ async def test_another_tenants_campaign_is_not_found(pool: asyncpg.Pool) -> None
     id_ = await campaign(pool)
     await pool.execute("INSERT INTO tenants (name) VALUES ('other')")
     with pytest.raises(NotFound):
-        await import_file(pool, 2, id_, ["0401234567\n"], "FI", "test")
+        await import_contacts(pool, 2, id_, contacts(["0401234567\n"], "FI"), "test")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])

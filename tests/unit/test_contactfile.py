@@ -6,15 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from dialerd.core.contactfile import (
-    MAX_ROW,
-    Contact,
-    FileRefused,
-    Remark,
-    contacts,
-    delimiter_of,
-    encoding_of,
-)
+from dialerd.core.contactfile import Columns, Contact, Remark, contacts, contacts_of
+from dialerd.core.textrows import MAX_ROW, FileRefused, delimiter_of, encoding_of, rows
 
 
 def read(text: str | Iterable[str], region: str = "FI") -> list[Contact | Remark]:
@@ -35,7 +28,7 @@ def test_a_row_with_everything_becomes_a_contact() -> None:
         '040 123 4567,+358 9 4737 1,Aino,"Mäki, Jr",7,C-1,Europe/Helsinki,Espoo\n'
     )
     assert [n.e164 for n in one.numbers] == ["+358401234567", "+358947371"]
-    assert {n.zones for n in one.numbers} == {("Europe/Helsinki",)}
+    assert [n.zones for n in one.numbers] == [("Europe/Helsinki", "Europe/Mariehamn"), ("Europe/Helsinki",)]
     assert (one.row, one.name, one.priority, one.external_id) == (2, "Aino Mäki, Jr", 7, "C-1")
     assert one.custom == {"City": "Espoo"}
 
@@ -105,6 +98,7 @@ def test_spreadsheets_and_archives_are_refused_by_name(content: bytes) -> None:
         ("0401234567,a\x1b]0;b,1,", "name", "control_characters"),
         ("0401234567," + "a" * 2001 + ",1,", "name", "cell_too_long"),
         ("0401234567,a,1,,extra", "", "too_many_cells"),
+        ("0401234567," + "a" * 1_000_000 + ",1,", "", "row_too_long"),
         ("0401234567," + "a" * MAX_ROW + ",1,", "", "row_too_long"),
         ('0401234567,"a,1,', "", "unclosed_quote"),
     ],
@@ -151,6 +145,38 @@ def test_a_file_without_anything_to_go_by_is_refused(text: str, says: str) -> No
         read(text)
 
 
+def test_a_rows_zone_narrows_and_never_replaces_what_the_number_says() -> None:
+    (abroad, unknown) = good("phone,zone\n0401234567,America/New_York\n+800 1234 5678,Europe/Paris\n")
+    assert abroad.numbers[0].zones == ("America/New_York", "Europe/Helsinki", "Europe/Mariehamn")
+    assert unknown.numbers[0].zones == ("Europe/Paris",)
+
+
+def mapped(text: str, mapping: dict[str, str]) -> tuple[Columns, list[Contact | Remark]]:
+    found: list[Columns] = []
+    entries = list(contacts_of(rows([text]), "FI", mapping, found.append))
+    return found[0], entries
+
+
+def test_a_mapping_says_what_columns_are_and_the_rest_is_found_out() -> None:
+    text = "Soita,Phone,Kuka,Nimi,City\n0401234567,12,Aino,x,Espoo\n"
+    columns, (one,) = mapped(text, {"soita": "phone", "Kuka": "name"})
+    assert columns.fields == ("phone", "custom", "name", "custom", "custom")
+    assert isinstance(one, Contact)
+    assert (one.numbers[0].e164, one.name, one.custom) == (
+        "+358401234567",
+        "Aino",
+        {"Phone": "12", "Nimi": "x", "City": "Espoo"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says"), [({"Tel": "phone"}, "no column is called 'tel'"), ({"phone": "colour"}, "no field is called")]
+)
+def test_a_mapping_that_does_not_fit_is_refused(mapping: dict[str, str], says: str) -> None:
+    with pytest.raises(FileRefused, match=says):
+        mapped("phone,name\n0401234567,a\n", mapping)
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 10_000])
 def test_the_size_of_the_chunks_makes_no_difference(size: int) -> None:
     text = 'phone,name\n0401234567,"a\n""b"""\n0401234568,c\n0401234569,"d\n0401234570,e'
@@ -180,3 +206,18 @@ def test_memory_does_not_grow_with_the_rubbish_in_a_file(line: str) -> None:
         return found
 
     assert peak(24) < peak(6) + 65_536
+
+
+def test_a_quote_that_is_open_for_100_megabytes_costs_no_memory() -> None:
+    def chunks() -> Iterator[str]:
+        yield 'phone,name\n0401234567,"never closed '
+        for _ in range(1600):
+            yield "x" * 65_536
+        yield "\n0401234568,b\n"
+
+    tracemalloc.start()
+    found = [(e.row, e.reason if isinstance(e, Remark) else "") for e in contacts(chunks(), "FI")]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == [(2, "row_too_long"), (3, "")]
+    assert peak < 2_000_000
