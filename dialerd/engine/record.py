@@ -1,4 +1,4 @@
-"""What the engine knows, as rows of the record (sql/migrations/0003_record.sql). Pure: builds dicts."""
+"""What the engine knows, as rows of the record (sql/migrations/0004_record.sql). Pure: builds dicts."""
 
 from collections.abc import Mapping
 from datetime import datetime

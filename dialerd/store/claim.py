@@ -1,4 +1,4 @@
-"""Taking contacts: the one statement with every gate inside (rule 3; sql/migrations/0002_claim.sql)."""
+"""Taking contacts: the one statement with every gate inside (rule 3; sql/migrations/0003_claim.sql)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

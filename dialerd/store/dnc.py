@@ -1,6 +1,6 @@
 """Do-not-call lists as an operator sees and changes them; every change leaves its row in call_events.
 
-Whatever `add` has committed binds every claim that is committed after it (sql/migrations/0005_dnc.sql). Entries of
+Whatever `add` has committed binds every claim that is committed after it (sql/migrations/0002_dnc.sql). Entries of
 own lists come and go one by one; registers and scrub results are replaced whole (`dnc_import`, `scrub`).
 """
 

@@ -150,16 +150,6 @@ CREATE TABLE caller_ids (
     UNIQUE NULLS NOT DISTINCT (tenant_id, campaign_id, e164)
 );
 
-CREATE TABLE dnc (
-    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id    integer REFERENCES tenants,          -- null: the whole installation
-    campaign_id  bigint REFERENCES campaigns ON DELETE CASCADE,  -- null: the whole tenant
-    e164         text NOT NULL CHECK (e164 ~ '^\+[1-9][0-9]{5,14}$'),  -- another spelling would bar nobody
-    source       text NOT NULL,
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    UNIQUE NULLS NOT DISTINCT (e164, tenant_id, campaign_id)
-);
-
 CREATE TABLE attempts (
     id             uuid PRIMARY KEY,                  -- = the channel's id, everywhere (rule 2)
     tenant_id      integer NOT NULL REFERENCES tenants,

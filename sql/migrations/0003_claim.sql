@@ -20,6 +20,7 @@ $$;
 --   unknown_trunk, trunk_inactive, trunk_full, campaign_full
 --   judgement_too_old   p_valid_until is past: the windows must be judged again
 --   outside_allowed_time_window  no zone is open
+--   dnc_stale           a do-not-call list that this campaign needs is older than its limit
 --   list_used_up        nothing is left in the queue
 --   nothing_due         something is left, but not now (retry times, windows, live calls to the same number)
 -- Contacts whose number has no known zone are never due, and do not keep a campaign from completing.
@@ -44,6 +45,7 @@ DECLARE
     batch     integer;
     seen      integer;
     taken     integer := 0;
+    stale     text;
 BEGIN
     SELECT * INTO c FROM campaigns WHERE id = p_campaign FOR NO KEY UPDATE;
     SELECT * INTO t FROM tenants WHERE id = c.tenant_id;
@@ -51,6 +53,7 @@ BEGIN
         SELECT * INTO t FROM tenants WHERE id = c.tenant_id FOR NO KEY UPDATE;
     END IF;
     SELECT * INTO k FROM trunks WHERE name = c.trunk AND node = p_node FOR NO KEY UPDATE;
+    stale := dnc_gate(c.tenant_id, c.id);
     SELECT count(*), count(*) FILTER (WHERE a.campaign_id = c.id) INTO on_trunk, of_ours
     FROM attempts a WHERE a.trunk = k.name AND a.state <> 'ended';
     room := least(
@@ -68,6 +71,7 @@ BEGIN
         WHEN NOT k.active THEN 'trunk_inactive'
         WHEN clock_timestamp() >= p_valid_until THEN 'judgement_too_old'
         WHEN cardinality(p_zones) = 0 THEN 'outside_allowed_time_window'
+        WHEN stale IS NOT NULL THEN 'dnc_stale'
         WHEN on_trunk >= k.max_calls THEN 'trunk_full'
         WHEN room <= 0 THEN 'campaign_full'
     END;
@@ -84,10 +88,7 @@ BEGIN
         FOR r IN
             WITH picked AS (
                 SELECT q.id, q.priority, q.next_at, n.id AS number_id, n.e164,
-                       EXISTS (SELECT FROM dnc d
-                               WHERE d.e164 = n.e164
-                                 AND (d.tenant_id IS NULL OR d.tenant_id = c.tenant_id)
-                                 AND (d.campaign_id IS NULL OR d.campaign_id = c.id)) AS barred
+                       (SELECT list FROM dnc_bars(c.tenant_id, c.id, n.e164) AS list LIMIT 1) AS barred
                 FROM contacts q
                 JOIN numbers n ON n.contact_id = q.id AND n.position = q.position
                 WHERE q.campaign_id = c.id AND q.state = 'queued' AND q.next_at <= now()
@@ -100,10 +101,10 @@ BEGIN
                 FOR UPDATE OF q SKIP LOCKED
             ), suppressed AS (
                 UPDATE contacts q SET state = 'suppressed', last_outcome = 'dnc'
-                FROM picked WHERE picked.barred AND q.id = picked.id
-                RETURNING q.id, picked.e164
+                FROM picked WHERE picked.barred IS NOT NULL AND q.id = picked.id
+                RETURNING q.id, picked.e164, picked.barred
             ), chosen AS (
-                SELECT * FROM picked WHERE NOT barred ORDER BY priority DESC, next_at, id LIMIT room - taken
+                SELECT * FROM picked WHERE barred IS NULL ORDER BY priority DESC, next_at, id LIMIT room - taken
             ), made AS (
                 INSERT INTO attempts (id, tenant_id, campaign_id, contact_id, number_id, e164, node, trunk, claimed_at)
                 SELECT uuid7(), c.tenant_id, c.id, chosen.id, chosen.number_id, chosen.e164, p_node, k.name,
@@ -122,7 +123,8 @@ BEGIN
                 FROM made JOIN counted ON counted.id = made.contact_id
                 UNION ALL
                 SELECT c.tenant_id, c.id, NULL, clock_timestamp(), 'not_dialed',
-                       jsonb_build_object('rule', 'dnc', 'contact', suppressed.id, 'number', suppressed.e164)
+                       jsonb_build_object('rule', 'dnc', 'contact', suppressed.id, 'number', suppressed.e164,
+                                          'list', suppressed.barred)
                 FROM suppressed
             )
             SELECT made.id AS attempt_id, picked.id AS contact_id, picked.e164, counted.attempts
