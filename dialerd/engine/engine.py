@@ -6,7 +6,7 @@ Whatever is learned of a call or an agent goes: facts → record → counts → 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from redis.asyncio import Redis
@@ -46,7 +46,12 @@ log = structlog.get_logger(__name__)
 
 _SETTLE_SECONDS = 2.0  # how long events of a call that hung up may be late
 _FIGURES_SECONDS = 1.0
-_EVENT_OF_STATE = {"active": "started", "paused": "paused", "stopped": "stopped", "completed": "completed"}
+_EVENT_OF_STATE: dict[str, Literal["started", "paused", "stopped", "completed"]] = {
+    "active": "started",
+    "paused": "paused",
+    "stopped": "stopped",
+    "completed": "completed",
+}
 
 
 class Engine:
@@ -65,9 +70,9 @@ class Engine:
         self._campaigns: dict[int, Campaign] = {}
         self._calls = Calls(self._learned)
         self._agents = Agents(clock, self._agent_stepped)
-        self._db = DbLink(config.postgres, clock, self._load, self._notified, self._links_changed)
+        self._db = DbLink(config.postgres, clock, self._load, self._notified, self._stir)
         self._ledger = Ledger(config.node, lambda: self._db.pool)
-        self._redis_link = RedisLink(redis, clock, self._links_changed)
+        self._redis_link = RedisLink(redis, clock, self._stir)
         self._figures = LiveFigures(redis)
         self._caller_ids = CallerIds(redis, config.dialing.reservation_seconds, self._usage)
         self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
@@ -79,10 +84,10 @@ class Engine:
         claiming = asyncio.Lock()
         self._reconciler = Reconciler(
             config, clock, self._calls, self._agents, self._campaigns, self._conversations, self._ari, self._ledger,
-            lambda: self._db.pool, claiming, self._links_changed,
+            lambda: self._db.pool, claiming, self._stir,
         )  # fmt: skip
         self._loader = Loader(
-            config, self._campaigns, self._agents, self._caller_ids, self._campaign_changed, self._links_changed
+            config, self._campaigns, self._agents, self._caller_ids, self._campaign_changed, self._stir
         )
         self._pacer = Pacer(
             config, clock, self._calls, self._agents, self._campaigns, self._ami, self._caller_ids, self._ledger,
@@ -170,9 +175,6 @@ class Engine:
     def _asterisk_changed(self) -> None:
         """AMI or ARI came or went: what we believe must be compared again before anything is dialled."""
         self._reconciler.needed()
-        self._links_changed()
-
-    def _links_changed(self) -> None:
         self._stir()
 
     async def _load(self, pool: Any) -> None:
@@ -193,7 +195,7 @@ class Engine:
             campaign.decision = None  # what it decided last has no bearing any more
         kind = _EVENT_OF_STATE.get(campaign.state)
         if before is not None and kind is not None:
-            self._campaign_events.append(CampaignEvent(kind, campaign.id))  # type: ignore[arg-type]
+            self._campaign_events.append(CampaignEvent(kind, campaign.id))
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

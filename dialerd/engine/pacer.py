@@ -165,12 +165,16 @@ class Pacer:
         return fresh
 
     async def _claim(self, campaign: Campaign, lines: int, zones: list[str], until: datetime) -> Claim:
-        pool = self._pool()
-        if pool is None:
-            raise ConnectionError("PostgreSQL is not connected")
+        pool = self._reach()
         if campaign.schedule.refusal is not None:
             return Claim((), campaign.schedule.refusal)
         return await claim(pool, campaign.id, lines, self._config.node, zones, until)
+
+    def _reach(self) -> asyncpg.Pool:
+        pool = self._pool()
+        if pool is None:
+            raise ConnectionError("PostgreSQL is not connected")
+        return pool
 
     async def _place(self, fresh: list[Call], trunk: Trunk, until: datetime) -> None:
         """Originates what may still be called, right after the last look at the do-not-call lists (F29)."""
@@ -191,20 +195,20 @@ class Pacer:
 
     async def _barred(self, fresh: list[Call]) -> dict[str, str]:
         """Numbers of one campaign's fresh calls that were put on a list since the claim."""
-        pool = self._pool()
-        if pool is None:
-            raise ConnectionError("PostgreSQL is not connected")
         campaign = fresh[0].campaign
-        return await bars(pool, campaign.tenant_id, campaign.id, [call.e164 for call in fresh])
+        return await bars(self._reach(), campaign.tenant_id, campaign.id, [call.e164 for call in fresh])
 
     async def _show(self, call: Call) -> bool:
-        """Gives a call its caller ID; false when there is none, and then it is not placed."""
-        try:
-            call.caller_id = await self._caller_id(call)
-        except _NoCallerId as error:
-            self._not_sent(call, str(error))
-            return False
-        return True
+        """Gives a call its caller ID. Every call shows a number: false when there is none, and it is not placed."""
+        campaign = call.campaign
+        selection = await self._caller_ids.select(
+            campaign.tenant_id, campaign.id, call.e164, call.attempt, campaign.caller_id, self._clock.now()
+        )
+        call.caller_id = selection.caller_id
+        if selection.caller_id is None:
+            reasons = dict(selection.reasons)
+            self._not_sent(call, f"no caller ID: {reasons}; add one, or give the campaign a fallback")
+        return selection.caller_id is not None
 
     def _originate(self, call: Call, trunk: Trunk, barred_by: str | None, until: datetime) -> None:
         campaign = call.campaign
@@ -247,15 +251,6 @@ class Pacer:
         if gate is not None:
             raise _TooLate(f"not dialled any more: {gate}")
 
-    async def _caller_id(self, call: Call) -> str:
-        campaign = call.campaign
-        selection = await self._caller_ids.select(
-            campaign.tenant_id, campaign.id, call.e164, call.attempt, campaign.caller_id, self._clock.now()
-        )
-        if selection.caller_id is None:  # every call shows a number: without one it is not placed
-            raise _NoCallerId(f"no caller ID: {dict(selection.reasons)}; add one, or give the campaign a fallback")
-        return selection.caller_id
-
     def _variables(self, call: Call, trunk: Trunk) -> dict[str, str]:
         campaign, limit = call.campaign, self._config.dialing.max_call_seconds
         variables = {
@@ -293,7 +288,3 @@ class Pacer:
 
 class _TooLate(Exception):
     """Claimed, and not allowed any more."""
-
-
-class _NoCallerId(Exception):
-    """Nothing to show as caller ID."""

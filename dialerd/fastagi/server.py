@@ -99,7 +99,7 @@ class FastAgiServer:
             log.warning("FastAGI client refused", peer=peer, error=str(error) or type(error).__name__)
         except TimeoutError:
             log.warning("FastAGI client refused", peer=peer, error="out of time")
-        except Exception:
+        except Exception:  # a site's own verb may raise anything: its call gets no answer, the server goes on
             log.exception("FastAGI verb failed", peer=peer)
         finally:
             # abort, not close: a client that does not read would keep a polite close waiting.
