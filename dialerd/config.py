@@ -82,6 +82,7 @@ class Trunk(Section):
     route: Literal["direct", "dialplan"] = "direct"  # dialplan: through [dialerd-out], which asks for its caller ID
     max_calls: Annotated[int, Field(ge=0)] = 30
     calls_per_second: Annotated[float, Field(gt=0, le=1000)] = 10.0
+    tenant: str | None = None  # whose line it is; none: every tenant's
 
 
 class Dialing(Section):

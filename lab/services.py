@@ -111,12 +111,13 @@ class Service:
 
 
 class Postgres(Service):
-    """A private PostgreSQL cluster in `folder`; the role `dialerd` owns it.
+    """A private PostgreSQL cluster in `folder`; the role `dialerd`, no superuser, owns the databases made here.
 
     `fsync=False` is for tests whose data may be lost with the machine: much faster, still safe against kill9.
     """
 
     user = "dialerd"
+    _superuser = "postgres"
 
     def __init__(self, folder: Path, port: int | None = None, fsync: bool = True) -> None:
         self.password = secrets.token_urlsafe(24)
@@ -126,13 +127,13 @@ class Postgres(Service):
         if _local("postgres"):
             from lab.processes import PostgresProcess
 
-            process = PostgresProcess(folder, self.port, self.user, self.password, settings)
+            process = PostgresProcess(folder, self.port, self._superuser, self.password, settings)
             self.socket_folder = process.socket_folder
             self._server = process
         else:
             from lab.containers import PostgresContainer
 
-            self._server = PostgresContainer(self.port, self.user, self.password, settings)
+            self._server = PostgresContainer(self.port, self._superuser, self.password, settings)
 
     def dsn(self, database: str = "postgres") -> str:
         """How to reach a database, without the password."""
@@ -141,7 +142,10 @@ class Postgres(Service):
     async def create_database(self, name: str, template: str | None = None) -> str:
         """Make a database, as a copy of `template` (which nobody may be using); its dsn."""
         source = f" TEMPLATE {_checked(template)}" if template else ""
-        await self._execute(f"CREATE DATABASE {_checked(name)}{source}")
+        # Ours is the password's only user; row-level security binds no superuser, so dialerd must be none.
+        role = f"CREATE ROLE {self.user} LOGIN PASSWORD '{self.password}'"
+        await self._execute(f"DO $$ BEGIN {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        await self._execute(f"CREATE DATABASE {_checked(name)} OWNER {self.user}{source}")
         return self.dsn(name)
 
     async def drop_database(self, name: str) -> None:
@@ -149,7 +153,8 @@ class Postgres(Service):
         await self._execute(f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
 
     async def _execute(self, sql: str) -> None:
-        connection = await asyncpg.connect(self.dsn(), password=self.password, timeout=10, command_timeout=60)
+        address = {"host": "127.0.0.1", "port": self.port, "user": self._superuser, "database": "postgres"}
+        connection = await asyncpg.connect(**address, password=self.password, timeout=10, command_timeout=60)
         try:
             await connection.execute(sql)
         finally:

@@ -1,30 +1,128 @@
-"""What becomes of a contact after an attempt: tried again and when, or done."""
+"""What becomes of a contact after an attempt: tried again when, on which of its numbers, or done.
 
+A campaign has one delay and one count for all (`retry_delay_seconds`, `max_retries`), and may have a rule for an
+outcome. `max_retries` bounds all attempts of a contact together, whatever the rules say.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from dialerd.core.causes import Outcome
 
-# A person was reached, or the number will never be any good. `unknown` is here because of rule 1: an attempt whose
-# fate is lost is never dialled again by itself. Abandoned people are not called back by a machine in this version.
-FINAL = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.UNKNOWN, Outcome.INVALID, Outcome.REJECTED})
+# A person was reached, or said no. `unknown` is here because of rule 1: an attempt whose fate is lost is never dialled
+# again by itself.
+FINAL = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.UNKNOWN, Outcome.REJECTED})
+NEVER = frozenset({Outcome.UNKNOWN, Outcome.NOT_SENT})  # no rule may be made for these
+MAX_DELAY_SECONDS = 365 * 86_400
+_AT_ONCE_SECONDS = 10.0  # another number of the same person, or one that never left us
+
+Which = Literal["same", "next", "dead"]
+
+
+class RuleRefused(ValueError):
+    """A retry rule that cannot be: of which outcome, and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """After an outcome: at most `times` more attempts because of it, `delay_seconds` later, each time `backoff` times
+    longer, on the same or on the contact's next number."""
+
+    times: int
+    delay_seconds: float
+    backoff: float = 1.0
+    number: Literal["same", "next"] = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A campaign's."""
+
+    max_retries: int
+    delay_seconds: float
+    by_outcome: Mapping[Outcome, Rule]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a contact has behind it. `attempts`: this one included; `tries`: outcome → how often before this one;
+    `others`: how many other numbers of it may be dialled."""
+
+    attempts: int
+    tries: Mapping[str, int]
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """`next_at` None: the contact is done. `counts`: whether the attempt is used up (not when it never left us)."""
+    """`next_at` None: the contact is done. `counts`: whether the attempt is used up (not when it never left us).
+    `number`: whose turn it is then; "dead": this one is not dialled again, so the next."""
 
     next_at: datetime | None
     counts: bool
     why: str
+    number: Which = "same"
 
 
-def after(outcome: Outcome, attempts: int, max_retries: int, retry_delay_seconds: float, now: datetime) -> Retry:
-    """`attempts`: how many this contact has had, this one included. `max_retries`: how many after the first."""
+def after(outcome: Outcome, history: History, rules: Rules, now: datetime) -> Retry:
+    """What to do after an attempt that ended with `outcome` at `now`."""
     if outcome is Outcome.NOT_SENT:
-        return Retry(now + timedelta(seconds=min(retry_delay_seconds, 10.0)), False, "never left us")
-    if outcome in FINAL:
+        seconds = min(rules.delay_seconds, _AT_ONCE_SECONDS)
+        return Retry(now + timedelta(seconds=seconds), False, "never left us")
+    dead = outcome is Outcome.INVALID
+    if history.attempts > rules.max_retries:
+        return Retry(None, True, f"{history.attempts} attempts made, {1 + rules.max_retries} allowed")
+    if dead:
+        if history.others == 0:
+            return Retry(None, True, "this number is not in service, and there is no other", "dead")
+        at = now + timedelta(seconds=_AT_ONCE_SECONDS)
+        return Retry(at, True, "this number is not in service: the contact's next one", "dead")
+    rule = rules.by_outcome.get(outcome)
+    if outcome is Outcome.UNKNOWN or (rule is None and outcome in FINAL):
         return Retry(None, True, f"{outcome} is final")
-    if attempts > max_retries:
-        return Retry(None, True, f"{attempts} attempts made, {1 + max_retries} allowed")
-    return Retry(now + timedelta(seconds=retry_delay_seconds), True, f"{outcome}: again in {retry_delay_seconds:g} s")
+    rule = rule or Rule(rules.max_retries, rules.delay_seconds)
+    before = history.tries.get(outcome.value, 0)
+    if before >= rule.times:
+        return Retry(None, True, f"{outcome} {before + 1} times, {rule.times} more attempts allowed after it")
+    seconds = min(rule.delay_seconds * rule.backoff**before, MAX_DELAY_SECONDS)
+    number: Which = "next" if rule.number == "next" and history.others > 0 else "same"
+    on = " on the next number" if number == "next" else ""
+    return Retry(now + timedelta(seconds=seconds), True, f"{outcome}: again in {seconds:g} s{on}", number)
+
+
+def read(stored: Mapping[str, Mapping[str, Any]]) -> dict[Outcome, Rule]:
+    """Rules as a campaign keeps them: {"busy": {"times": 5, "delay_seconds": 60, "backoff": 2, "number": "next"}}.
+    Raises `RuleRefused`."""
+    return {_outcome(name): _rule(name, fields) for name, fields in stored.items()}
+
+
+def _outcome(name: str) -> Outcome:
+    try:
+        outcome = Outcome(name)
+    except ValueError:
+        raise RuleRefused(f"no outcome is called {name[:40]!r}; there are: {', '.join(Outcome)}") from None
+    if outcome in NEVER or outcome is Outcome.INVALID:
+        raise RuleRefused(f"{name}: what follows it is not for a campaign to decide")
+    return outcome
+
+
+def _rule(name: str, fields: Mapping[str, Any]) -> Rule:
+    if unknown := set(fields) - {"times", "delay_seconds", "backoff", "number"}:
+        raise RuleRefused(f"{name}: no field is called {sorted(unknown)[0]!r}")
+    times, delay, backoff = fields.get("times"), fields.get("delay_seconds"), fields.get("backoff", 1.0)
+    if not isinstance(times, int) or isinstance(times, bool) or not 0 <= times <= 100:
+        raise RuleRefused(f"{name}: times is 0 to 100")
+    if not _is_between(delay, 0, MAX_DELAY_SECONDS):
+        raise RuleRefused(f"{name}: delay_seconds is 0 to {MAX_DELAY_SECONDS}")
+    if not _is_between(backoff, 1, 10):
+        raise RuleRefused(f"{name}: backoff is 1 to 10")
+    if fields.get("number", "same") not in ("same", "next"):
+        raise RuleRefused(f"{name}: number is 'same' or 'next'")
+    return Rule(times, delay, backoff, fields.get("number", "same"))  # type: ignore[arg-type]
+
+
+def _is_between(value: object, low: float, high: float) -> bool:
+    """NaN is between nothing."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high

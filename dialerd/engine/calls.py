@@ -9,6 +9,7 @@ import structlog
 from dialerd.core import attempt as core
 from dialerd.core.attempt import Event, Facts, State
 from dialerd.core.reconcile import Believed
+from dialerd.core.retry import History
 from dialerd.engine.campaign import Campaign
 
 _QUEUED_SECONDS = 5.0  # between the claim and a channel that every list shows
@@ -18,17 +19,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Call:
-    """A live attempt. `agent_id`: who is reserved for it or talks on it. `waits`: answered, and nobody for it yet."""
+    """A live attempt. `agent_id`: who is reserved for it or talks on it; `for_agent`: whose agreed callback it is.
+    `waits`: answered, and nobody for it yet."""
 
     attempt: str
     campaign: Campaign
     contact_id: int
     e164: str
-    attempts: int
+    history: History
     facts: Facts
     claimed_monotonic: float
     caller_id: str | None = None
     agent_id: int | None = None
+    for_agent: int | None = None
     waits: bool = False
     joining: bool = False  # a request to put it into an agent's bridge is under way
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here

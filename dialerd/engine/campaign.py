@@ -3,14 +3,14 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
-from dialerd.core.calendar import MIDNIGHT, Window, good_until
+from dialerd.core import retry
 from dialerd.core.causes import LIVE_ANSWERS, Outcome
-from dialerd.core.schedule import Schedule, open_zones
 from dialerd.core.status import Counts, Decision, Percentiles
-from dialerd.places import schedules
+from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
+from dialerd.places.terms import of_campaign
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
 
@@ -36,13 +36,12 @@ class Campaign:
     queue_name: str
     trunk: str
     caller_id: str | None
-    max_retries: int
-    retry_delay_seconds: int
+    retry: retry.Rules
     max_concurrent_calls: int
     ring_timeout_seconds: int
     wrap_up_seconds: int
     machine_detection: str
-    schedule: Schedule
+    terms: Terms
     default_region: str  # the tenant's
     started_at: datetime | None
     completed_at: datetime | None
@@ -51,15 +50,14 @@ class Campaign:
     connect_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
     decision: Decision | None = None
     idle_until: float = 0.0  # monotonic; the claim found nothing to take and is not asked again before
-    judged: tuple[datetime, list[str]] | None = None
+    judged: Judgement | None = None
+    promoted: float = 0.0  # monotonic; when contacts whose time had come were last put back into the queue
 
-    def open_zones(
-        self, zones: frozenset[str], country_of: Mapping[str, str], now: datetime
-    ) -> tuple[list[str], datetime]:
-        """Where this campaign may call now, and until when that judgement holds (kept until then)."""
-        if self.judged is None or now >= self.judged[0]:
-            self.judged = (good_until(now), open_zones(self.schedule, zones, country_of, now))
-        return self.judged[1], self.judged[0]
+    def judge(self, sets: ZoneSets, country_of: Mapping[str, str], now: datetime) -> Judgement:
+        """Where this campaign may call now (kept for as long as it holds)."""
+        if self.judged is None or now >= self.judged.until:
+            self.judged = judge(self.terms, sets, country_of, now)
+        return self.judged
 
     def take_settings(self, other: "Campaign") -> None:
         """The settings of a newer reading; what is known live stays."""
@@ -84,23 +82,15 @@ class Campaign:
         return Percentiles(*(ordered[min(len(ordered) - 1, int(q * len(ordered)))] for q in (0.5, 0.95, 0.99)))
 
 
-_SETTINGS = (
-    "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_retries", "retry_delay_seconds",
-    "max_concurrent_calls", "ring_timeout_seconds", "wrap_up_seconds", "machine_detection", "schedule",
-    "default_region", "started_at", "completed_at",
+_SAME = (
+    "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
+    "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at",
 )  # fmt: skip
+_SETTINGS = (*_SAME, "retry", "terms")
 
 
 def from_row(row: Mapping[str, Any]) -> Campaign:
-    """A campaign from a row of the query `engine.campaigns`. Reads data files the first time: not on the loop."""
-    windows = tuple(Window(weekday, _time(opens), _time(closes)) for weekday, opens, closes in row["windows"])
-    schedule = schedules.build(
-        schedules.Settings(windows, row["legal_profile"], row["purpose"], row["skips_holidays"], row["extra_days_off"]),
-        row["year"],
-    )
-    settings = {name: row[name] for name in _SETTINGS if name != "schedule"}
-    return Campaign(id=row["id"], tenant_id=row["tenant_id"], schedule=schedule, **settings)
-
-
-def _time(text: str) -> time:
-    return MIDNIGHT if text.startswith("24") else time.fromisoformat(text)
+    """A campaign from a row of the query `terms.campaigns`. Reads data files the first time: not on the loop."""
+    rules = retry.Rules(row["max_retries"], row["retry_delay_seconds"], retry.read(row["retry_rules"]))
+    settings = {name: row[name] for name in _SAME}
+    return Campaign(id=row["id"], tenant_id=row["tenant_id"], retry=rules, terms=of_campaign(row), **settings)

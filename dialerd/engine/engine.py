@@ -68,6 +68,7 @@ class Engine:
         self.loop_lag_ms = 0.0
         self._bus = Bus()
         self._campaigns: dict[int, Campaign] = {}
+        self._zone_sets: dict[int, tuple[str, ...]] = {}
         self._calls = Calls(self._learned)
         self._agents = Agents(clock, self._agent_stepped)
         self._db = DbLink(config.postgres, clock, self._load, self._notified, self._stir)
@@ -87,11 +88,11 @@ class Engine:
             lambda: self._db.pool, claiming, self._stir,
         )  # fmt: skip
         self._loader = Loader(
-            config, self._campaigns, self._agents, self._caller_ids, self._campaign_changed, self._stir
+            config, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._campaign_changed, self._stir
         )
         self._pacer = Pacer(
-            config, clock, self._calls, self._agents, self._campaigns, self._ami, self._caller_ids, self._ledger,
-            lambda: self._db.pool, claiming, self.gate, self._loader.used_up,
+            config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ami, self._caller_ids,
+            self._ledger, lambda: self._db.pool, claiming, self.gate, self._loader.used_up,
         )  # fmt: skip
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -132,7 +133,7 @@ class Engine:
     def _finish(self, call: Call, event: Event) -> None:
         campaign, now = call.campaign, self._clock.now()
         outcome = core.outcome(call.facts, self._config.dialing.grace_seconds)
-        retry = after(outcome, call.attempts, campaign.max_retries, campaign.retry_delay_seconds, now)
+        retry = after(outcome, call.history, campaign.retry, now)
         self._ledger.put(*record.ended(call, event, outcome, retry, core.ended_at(call.facts, now)))
         campaign.outcomes[outcome] = campaign.outcomes.get(outcome, 0) + 1
         campaign.pending += retry.next_at is not None

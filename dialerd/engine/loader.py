@@ -12,14 +12,15 @@ from dialerd.engine import reconciler
 from dialerd.engine.agents import Agents
 from dialerd.engine.campaign import Campaign, from_row
 from dialerd.live.callerids import CallerIds
-from dialerd.store import callerids
+from dialerd.store import callerids, terms
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
 
 _Q = queries("engine")
-_CAMPAIGNS, _COUNTS, _PENDING, _AGENTS = _Q.campaigns, _Q.counts, _Q.pending, _Q.agents
+_COUNTS, _PENDING, _AGENTS = _Q.counts, _Q.pending, _Q.agents
 _PUT_TRUNK, _COMPLETE = _Q.put_trunk, _Q.complete
+_CAMPAIGNS = queries("terms").campaigns
 
 _AGAIN_SECONDS = 1.0
 
@@ -31,6 +32,7 @@ class Loader:
         self,
         config: Config,
         campaigns: dict[int, Campaign],
+        zone_sets: dict[int, tuple[str, ...]],
         agents: Agents,
         caller_ids: CallerIds,
         on_state: Callable[[Campaign, str | None], None],
@@ -38,6 +40,7 @@ class Loader:
     ) -> None:
         self._config = config
         self._campaigns = campaigns
+        self._zone_sets = zone_sets
         self._agents = agents
         self._caller_ids = caller_ids
         self._on_state = on_state
@@ -59,7 +62,9 @@ class Loader:
     async def load(self, pool: asyncpg.Pool) -> None:
         """Everything, before the link counts as up."""
         for name, trunk in self._config.trunks.items():
-            await pool.execute(_PUT_TRUNK, name, self._config.node, trunk.max_calls)
+            done = await pool.execute(_PUT_TRUNK, name, self._config.node, trunk.max_calls, trunk.tenant)
+            if done == "INSERT 0 0":
+                log.error("trunk.unknown_tenant", trunk=name, tenant=trunk.tenant, does="nothing is dialled over it")
         await self._load_campaigns(pool)
         await self._load_agents(pool)
         self._caller_ids.load(await callerids.load(pool))
@@ -93,7 +98,8 @@ class Loader:
             self._on_loaded()
 
     async def _load_campaigns(self, pool: asyncpg.Pool) -> None:
-        rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns))
+        self._zone_sets.update(await terms.zone_sets(pool))  # an import may have brought new ones
+        rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns), True)
         # Calendars and legal profiles come from files, and the first calendars take some tenths of a second.
         for fresh in await asyncio.to_thread(lambda: [from_row(row) for row in rows]):
             known = self._campaigns.get(fresh.id)

@@ -5,7 +5,6 @@ same free agent at the same instant. It sleeps until something happens that may 
 """
 
 import asyncio
-import zoneinfo
 from collections.abc import Callable
 from datetime import datetime
 
@@ -18,7 +17,9 @@ from dialerd.clock import Clock
 from dialerd.config import Config, Trunk
 from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.phone import masked
+from dialerd.core.retry import History
 from dialerd.core.status import Decision
+from dialerd.core.terms import Judgement, ZoneSets
 from dialerd.engine import record
 from dialerd.engine.agents import Agents
 from dialerd.engine.calls import Call, Calls, waits_or_rings
@@ -31,13 +32,14 @@ from dialerd.places.zones import country_of
 from dialerd.store.claim import Claim, claim
 from dialerd.store.dnc import bars
 from dialerd.store.ledger import Ledger
+from dialerd.store.queue import promote
 
 log = structlog.get_logger(__name__)
 
 _TICK_SECONDS = 1.0  # windows open and retry times come without an event
-_IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0}  # how long not to ask again; other gates: a second
+# how long not to ask again; other gates: a second
+_IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0, "still_looking": 0.0}
 _NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
-_ZONES = frozenset(zoneinfo.available_timezones())
 _COUNTRY_OF = country_of()
 
 
@@ -51,6 +53,7 @@ class Pacer:
         calls: Calls,
         agents: Agents,
         campaigns: dict[int, Campaign],
+        zone_sets: ZoneSets,
         ami: AmiLink,
         caller_ids: CallerIds,
         ledger: Ledger,
@@ -64,6 +67,7 @@ class Pacer:
         self._calls = calls
         self._agents = agents
         self._campaigns = campaigns
+        self._zone_sets = zone_sets
         self._ami = ami
         self._caller_ids = caller_ids
         self._ledger = ledger
@@ -138,8 +142,8 @@ class Pacer:
         """Claims and dials. Returns why not, when the claim gave nothing."""
         try:
             async with self._claiming:
-                zones, until = campaign.open_zones(_ZONES, _COUNTRY_OF, self._clock.now())
-                result = await self._claim(campaign, lines, zones, until)
+                judgement = campaign.judge(self._zone_sets, _COUNTRY_OF, self._clock.now())
+                result = await self._claim(campaign, lines, judgement)
                 fresh = self._begin(campaign, result)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # Whether it was committed is not known (F14); reconcile reads it back. Zero times beats twice.
@@ -150,7 +154,7 @@ class Pacer:
             return self._refused(campaign, result.refusal)
         self._refusals[campaign.id] = None
         self._buckets[campaign.trunk].take(len(fresh))
-        await self._place(fresh, trunk, until)
+        await self._place(fresh, trunk, judgement.until)
         return None
 
     def _begin(self, campaign: Campaign, result: Claim) -> list[Call]:
@@ -158,17 +162,23 @@ class Pacer:
         campaign.pending = max(0, campaign.pending - len(result.taken))
         now, monotonic = self._clock.now(), self._clock.monotonic()
         fresh = [
-            Call(t.attempt, campaign, t.contact_id, t.e164, t.attempts, Facts(now), monotonic) for t in result.taken
-        ]
+            Call(
+                t.attempt, campaign, t.contact_id, t.e164, History(t.attempts, t.tries, t.others), Facts(now),
+                monotonic, for_agent=t.for_agent,
+            )
+            for t in result.taken
+        ]  # fmt: skip
         for call in fresh:
             self._calls.add(call)
         return fresh
 
-    async def _claim(self, campaign: Campaign, lines: int, zones: list[str], until: datetime) -> Claim:
+    async def _claim(self, campaign: Campaign, lines: int, judgement: Judgement) -> Claim:
         pool = self._reach()
-        if campaign.schedule.refusal is not None:
-            return Claim((), campaign.schedule.refusal)
-        return await claim(pool, campaign.id, lines, self._config.node, zones, until)
+        if self._clock.monotonic() >= campaign.promoted + _TICK_SECONDS:
+            await promote(pool, campaign.id)
+            campaign.promoted = self._clock.monotonic()
+        free = [agent.id for agent in self._agents.ready(campaign.queue_name, campaign.tenant_id)]
+        return await claim(pool, campaign.id, lines, self._config.node, judgement, free)
 
     def _reach(self) -> asyncpg.Pool:
         pool = self._pool()

@@ -19,6 +19,7 @@ from dialerd.core import ids
 from dialerd.core.agent import AgentState, Do
 from dialerd.core.attempt import Event, Facts, Kind, State
 from dialerd.core.reconcile import Channel, plan
+from dialerd.core.retry import History
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
@@ -240,6 +241,7 @@ def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: flo
         cause=row["cause"],
     )
     return Call(
-        row["id"], campaign, row["contact_id"], row["e164"], row["attempts"], facts, claimed_monotonic,
+        row["id"], campaign, row["contact_id"], row["e164"], History(row["attempts"], row["tries"], row["others"]),
+        facts, claimed_monotonic,
         caller_id=row["caller_id"], agent_id=row["agent_id"],
     )  # fmt: skip

@@ -26,7 +26,14 @@ def ended(call: Call, event: Event, outcome: Outcome, retry: Retry, at: datetime
         _event(call, event),
         {"event": _about(call) | {"at": _text(at), "kind": "ended", "detail": end}},
         _attempt(call, outcome, at),
-        {"contact": {"attempt_id": call.attempt, "next_at": _text(retry.next_at), "counts": retry.counts}},
+        {
+            "contact": {
+                "attempt_id": call.attempt,
+                "next_at": _text(retry.next_at),
+                "counts": retry.counts,
+                "number": retry.number,
+            }
+        },
     ]
 
 

@@ -1,11 +1,13 @@
-"""Taking contacts: the one statement with every gate inside (rule 3; sql/migrations/0003_claim.sql)."""
+"""Taking contacts: the one statement with every gate inside (rule 3; sql/migrations/0007_claim.sql)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 
+from dialerd.core.terms import Judgement
 from dialerd.store.queries import queries
 
 _CLAIM = queries("engine").claim
@@ -13,12 +15,20 @@ _CLAIM = queries("engine").claim
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An attempt that is written and committed, and may be dialled once. `attempts` counts this one."""
+    """An attempt that is written and committed, and may be dialled once.
+
+    `attempts` counts this one, `tries` (outcome → how often) does not; `others`: how many other numbers of the contact
+    may be dialled. `for_agent`: whose agreed callback this is.
+    """
 
     attempt: str
     contact_id: int
+    number_id: int
     e164: str
     attempts: int
+    tries: Mapping[str, int]
+    others: int
+    for_agent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +40,28 @@ class Claim:
 
 
 async def claim(
-    pool: asyncpg.Pool, campaign_id: int, want: int, node: str, zones: Sequence[str], valid_until: datetime
+    pool: asyncpg.Pool,
+    campaign_id: int,
+    want: int,
+    node: str,
+    judgement: Judgement,
+    agents: Sequence[int] = (),
+    trunk: str | None = None,
+    batch: UUID | None = None,
 ) -> Claim:
     """Takes up to `want` contacts. When it returns, their attempts are committed (rule 1).
 
-    `zones`: where calling is allowed until `valid_until`. Raises asyncpg's errors and OSError; whether the claim was
-    committed is then not known, and reconcile finds out.
+    `agents`: those who are free, for callbacks that are theirs. `trunk`: another one than the campaign's. Raises
+    asyncpg's errors and OSError; whether the claim was committed is then not known, and reconcile finds out.
     """
-    rows = await pool.fetch(_CLAIM, campaign_id, want, node, zones, valid_until)
+    if judgement.refusal is not None:
+        return Claim((), judgement.refusal)
+    rows = await pool.fetch(_CLAIM, campaign_id, want, node, judgement.parameters(), agents, trunk, batch)
     if rows and rows[0]["refusal"] is not None:
         return Claim((), rows[0]["refusal"])
-    return Claim(
-        tuple(Claimed(r["attempt_id"], r["contact_id"], r["e164"], r["attempts"]) for r in rows),
-        None,
-    )
+    return Claim(tuple(_claimed(row) for row in rows), None)
+
+
+def _claimed(row: Mapping[str, Any]) -> Claimed:
+    fields = ("contact_id", "number_id", "e164", "attempts", "tries", "others", "for_agent")
+    return Claimed(row["attempt_id"], *(row[name] for name in fields))

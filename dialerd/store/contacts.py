@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -23,12 +22,12 @@ from dialerd.store.queries import queries
 _Q = queries("contacts")
 _LOCK, _EXISTS, _KNOWN, _DNC = _Q.lock_import, _Q.campaign_exists, _Q.known_numbers, _Q.dnc_numbers
 _ELSEWHERE, _NEW_IDS, _COUNT, _NOTIFY = _Q.known_elsewhere, _Q.new_ids, _Q.count, _Q.notify
-_BY_INDEX = _Q.by_index
+_BY_INDEX, _ZONE_SET, _ADD_LIST, _COUNT_LIST = _Q.by_index, _Q.zone_set, _Q.add_list, _Q.count_list
+_ADD_CONTACTS, _ADD_NUMBERS = _Q.add_contacts, _Q.add_numbers
 _ADD_EVENT = queries("admin").add_event
 
 MAX_CONTACTS = 10_000_000  # of one file, for it is one transaction
 _BATCH = 5_000
-_TEXT = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})  # as COPY reads it
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -58,12 +57,14 @@ async def import_contacts(
     by: str,
     on_remark: Callable[[Remark], None] = lambda remark: None,
     skip_known_anywhere: bool = False,
+    list_name: str = "import",
 ) -> Report:
     """Put a contact file's good rows into a campaign; `on_remark` hears of the others, and of
     numbers that are kept but will not be dialled.
 
     `entries` come as from `core.contactfile.contacts`, in the order of their rows; they are read in a thread, while
     the database takes those before. `skip_known_anywhere` refuses numbers that any campaign of the tenant has.
+    `list_name` says where they come from.
     Raises `FileRefused`, `NotFound`, and `Refused` when another import is at work; then nothing has changed.
     """
     work = _Import(tenant_id, campaign_id, on_remark, skip_known_anywhere)
@@ -74,12 +75,14 @@ async def import_contacts(
             if not await connection.fetchval(_LOCK, campaign_id):
                 raise Refused("another import into this campaign is at work: wait for its end")
             await connection.execute(_BY_INDEX)
-            async for batch in _read_ahead(entries, tenant_id, campaign_id):
+            await work.begin(connection, list_name, by)
+            async for batch in _read_ahead(entries):
                 await work.take(connection, batch)
             report = work.report
             report.contacts = await connection.fetchval(_COUNT, campaign_id)
             if report.imported:
-                detail = {"imported": report.imported, "numbers": report.numbers, "by": by}
+                await work.end(connection)
+                detail = {"imported": report.imported, "numbers": report.numbers, "list": list_name, "by": by}
                 await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "contacts.imported", detail)
                 await connection.execute(_NOTIFY, campaign_id)
     except asyncpg.UniqueViolationError:
@@ -87,24 +90,12 @@ async def import_contacts(
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A contact as COPY wants it, but for its id: what follows the id in `contacts`, and in `numbers` per number."""
-
-    contact: Contact
-    contact_text: str
-    number_texts: list[str]
-
-
-async def _read_ahead(
-    entries: Iterable[Contact | Remark], tenant_id: int, campaign_id: int
-) -> AsyncIterator[list[_Row | Remark]]:
+async def _read_ahead(entries: Iterable[Contact | Remark]) -> AsyncIterator[list[Contact | Remark]]:
     """Batches; the next one is read while the one before is in work."""
     source = iter(entries)
 
-    def read() -> list[_Row | Remark]:
-        batch = islice(source, _BATCH)
-        return [e if isinstance(e, Remark) else _row(e, tenant_id, campaign_id) for e in batch]
+    def read() -> list[Contact | Remark]:
+        return list(islice(source, _BATCH))
 
     reading = asyncio.create_task(asyncio.to_thread(read))
     try:
@@ -113,25 +104,6 @@ async def _read_ahead(
             yield batch
     finally:
         await asyncio.gather(reading, return_exceptions=True)  # a thread cannot be cancelled
-
-
-def _row(contact: Contact, tenant_id: int, campaign_id: int) -> _Row:
-    external_id = "\\N" if contact.external_id is None else contact.external_id.translate(_TEXT)
-    name = contact.name.translate(_TEXT)
-    custom = _json(contact.custom).translate(_TEXT) if contact.custom else "{}"
-    return _Row(
-        contact,
-        f"\t{tenant_id}\t{campaign_id}\t{external_id}\t{name}\t{contact.priority}\t{custom}\n",
-        [
-            f"\t{tenant_id}\t{campaign_id}\t{position}\t{number.e164}\t{_zones_text(number.zones)}\n"
-            for position, number in enumerate(contact.numbers)
-        ],
-    )
-
-
-@lru_cache(maxsize=10_000)
-def _zones_text(zones: tuple[str, ...]) -> str:
-    return "{" + ",".join(zones) + "}"  # names of zones need no quotes
 
 
 class _Import:
@@ -147,35 +119,44 @@ class _Import:
         self._skip_known_anywhere = skip_known_anywhere
         self._last_row = 0
         self._first_id: int | None = None  # of this import: what has a higher one came with this file
+        self._list_id = 0
+        self._zone_sets: dict[tuple[str, ...], int] = {}
 
-    async def take(self, connection: Any, batch: list[_Row | Remark]) -> None:
+    async def begin(self, connection: Any, list_name: str, by: str) -> None:
+        """Make the list; it stays only if contacts come with it."""
+        self._list_id = await connection.fetchval(_ADD_LIST, self._tenant_id, self._campaign_id, list_name, by)
+
+    async def end(self, connection: Any) -> None:
+        """Say how many came."""
+        await connection.execute(_COUNT_LIST, self._list_id, self.report.imported)
+
+    async def take(self, connection: Any, batch: list[Contact | Remark]) -> None:
         """Decide on each row of a batch, and write the good ones."""
         known, dnc = await self._ask(connection, batch)
-        good: list[_Row] = []
+        good: list[Contact] = []
         for entry in batch:
-            row = entry.row if isinstance(entry, Remark) else entry.contact.row
-            if row != self._last_row:  # a row may have several remarks
-                self._last_row = row
+            if entry.row != self._last_row:  # a row may have several remarks
+                self._last_row = entry.row
                 self.report.rows += 1
-            remark = entry if isinstance(entry, Remark) else _duplicate(entry.contact, known)
+            remark = entry if isinstance(entry, Remark) else _duplicate(entry, known)
             if remark is not None:
                 self.report.refused[remark.reason] = self.report.refused.get(remark.reason, 0) + 1
                 self._on_remark(remark)
-            elif isinstance(entry, _Row):
-                for number in entry.contact.numbers:
+            elif isinstance(entry, Contact):
+                for number in entry.numbers:
                     known[number.e164] = "duplicate_in_file"
-                    self._remark_kept(entry.contact.row, number, dnc)
+                    self._remark_kept(entry.row, number, dnc)
                 good.append(entry)
         self.report.imported += len(good)
-        self.report.numbers += sum(len(row.number_texts) for row in good)
+        self.report.numbers += sum(len(contact.numbers) for contact in good)
         if self.report.imported > MAX_CONTACTS:
             raise FileRefused(f"more than {MAX_CONTACTS} contacts: split the file")
         if good:
             await self._write(connection, good)
 
-    async def _ask(self, connection: Any, batch: list[_Row | Remark]) -> tuple[dict[str, str], set[str]]:
+    async def _ask(self, connection: Any, batch: list[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
         """Which of the batch's numbers are known already, and why that matters; and which must not be called."""
-        wanted = list({n.e164 for row in batch if isinstance(row, _Row) for n in row.contact.numbers})
+        wanted = list({n.e164 for row in batch if isinstance(row, Contact) for n in row.numbers})
         known: dict[str, str] = {}
         if self._skip_known_anywhere:
             rows = await connection.fetch(_ELSEWHERE, self._tenant_id, self._campaign_id, wanted)
@@ -194,15 +175,41 @@ class _Import:
             self.report.unknown_zone += 1
             self._on_remark(Remark(row, "", number.e164, "unknown_zone", "kept"))
 
-    async def _write(self, connection: Any, good: list[_Row]) -> None:
+    async def _write(self, connection: Any, good: list[Contact]) -> None:
+        """Arrays and INSERT: COPY knows no row-level security."""
         ids = await connection.fetchval(_NEW_IDS, len(good))
         self._first_id = self._first_id or ids[0]
-        contacts = "".join([f"{id_}{row.contact_text}" for id_, row in zip(ids, good, strict=True)])
-        numbers = "".join([f"{id_}{n}" for id_, row in zip(ids, good, strict=True) for n in row.number_texts])
-        columns = ["id", "tenant_id", "campaign_id", "external_id", "name", "priority", "custom"]
-        await connection.copy_to_table("contacts", source=_pieces(contacts), columns=columns)
-        columns = ["contact_id", "tenant_id", "campaign_id", "position", "e164", "zones"]
-        await connection.copy_to_table("numbers", source=_pieces(numbers), columns=columns)
+        numbers = [
+            (id_, position, number.e164, await self._zone_set(connection, number.zones))
+            for id_, contact in zip(ids, good, strict=True)
+            for position, number in enumerate(contact.numbers)
+        ]
+        first: dict[int, tuple[int, int]] = {}  # contact → its first number with a known zone
+        for id_, position, _, zone_set in numbers:
+            if zone_set and id_ not in first:
+                first[id_] = position, zone_set
+        begin = [first.get(id_, (0, 0)) for id_ in ids]
+        await connection.execute(
+            _ADD_CONTACTS,
+            self._tenant_id,
+            self._campaign_id,
+            self._list_id,
+            ids,
+            [contact.external_id for contact in good],
+            [contact.name for contact in good],
+            [contact.priority for contact in good],
+            [_json(contact.custom) if contact.custom else "{}" for contact in good],
+            [position for position, _ in begin],
+            [zone_set for _, zone_set in begin],
+        )
+        await connection.execute(
+            _ADD_NUMBERS, self._tenant_id, self._campaign_id, *map(list, zip(*numbers, strict=True))
+        )
+
+    async def _zone_set(self, connection: Any, zones: tuple[str, ...]) -> int:
+        if zones not in self._zone_sets:
+            self._zone_sets[zones] = await connection.fetchval(_ZONE_SET, list(zones)) if zones else 0
+        return self._zone_sets[zones]
 
 
 def _duplicate(contact: Contact, known: dict[str, str]) -> Remark | None:

@@ -21,9 +21,10 @@ class DatabaseUnreachable(ConnectionError):
     """PostgreSQL cannot be reached, or does not let us in."""
 
 
-async def connect(postgres: Postgres, application_name: str) -> asyncpg.Pool:
+async def connect(postgres: Postgres, application_name: str, tenant_id: int | None = None) -> asyncpg.Pool:
     """A pool of at most `postgres.pool_size` connections; the first one is opened here.
 
+    With a tenant its sessions see that tenant's rows and no others (sql/migrations/0009_tenancy.sql).
     Raises `DatabaseUnreachable`, whose text names the address and the cause, never the password.
     """
     statement_ms = int(postgres.statement_timeout_seconds * 1000)
@@ -38,6 +39,7 @@ async def connect(postgres: Postgres, application_name: str) -> asyncpg.Pool:
             server_settings={
                 "application_name": application_name,
                 "timezone": "UTC",
+                "dialerd.tenant": "all" if tenant_id is None else str(tenant_id),
                 "statement_timeout": str(statement_ms),
                 "lock_timeout": str(statement_ms // 2),
                 "idle_in_transaction_session_timeout": str(statement_ms * 2),

@@ -28,6 +28,36 @@ SELECT e164 FROM unnest($3::text[]) AS e164 WHERE EXISTS (SELECT FROM dnc_bars($
 -- As many fresh contact ids.
 SELECT array_agg(nextval(pg_get_serial_sequence('contacts', 'id'))) FROM generate_series(1, $1);
 
+-- name: zone_set
+-- The id of a combination of zones.
+SELECT zone_set_of($1);
+
+-- name: add_list
+-- Where the contacts of an import come from; its id.
+INSERT INTO lists (tenant_id, campaign_id, name, imported_by) VALUES ($1, $2, $3, $4) RETURNING id;
+
+-- name: count_list
+-- How many contacts came with a list.
+UPDATE lists SET contacts = $2 WHERE id = $1;
+
+-- name: add_contacts
+-- Contacts $4… of a list, one array a column. Where the campaign has a filter they wait for it to be applied.
+INSERT INTO contacts (id, tenant_id, campaign_id, list_id, external_id, name, priority, custom, position, zone_set, state,
+                      rank)
+OVERRIDING SYSTEM VALUE
+SELECT x.id, $1, $2, $3, x.external_id, x.name, x.priority, x.custom::jsonb, x.position, x.zone_set,
+       CASE WHEN c.filter = '' THEN 'queued' ELSE 'waiting' END,
+       contact_rank(c.order_by, x.priority, 0, NULL, false, x.id)
+FROM unnest($4::bigint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::smallint[], $10::integer[])
+         AS x (id, external_id, name, priority, custom, position, zone_set)
+JOIN campaigns c ON c.id = $2;
+
+-- name: add_numbers
+-- Their numbers, one array a column.
+INSERT INTO numbers (tenant_id, campaign_id, contact_id, position, e164, zone_set)
+SELECT $1, $2, x.contact_id, x.position, x.e164, x.zone_set
+FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::integer[]) AS x (contact_id, position, e164, zone_set);
+
 -- name: count
 -- How many contacts a campaign has.
 SELECT count(*) FROM contacts WHERE campaign_id = $1;

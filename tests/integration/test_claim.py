@@ -11,9 +11,10 @@ from dialerd.store import dnc
 from dialerd.store.claim import claim
 from dialerd.store.ledger import Ledger
 from dialerd.store.queries import queries
+from dialerd.store.queue import promote
+from tests.terms import add_contacts, open_in
 
 ZONES = ["Europe/Helsinki"]
-SOON = timedelta(minutes=1)
 
 
 async def campaign(pool: asyncpg.Pool, contacts: int, **changes: Any) -> int:
@@ -27,18 +28,12 @@ async def campaign(pool: asyncpg.Pool, contacts: int, **changes: Any) -> int:
     places = ", ".join(f"${i}" for i in range(1, len(columns) + 1))
     insert = f"INSERT INTO campaigns ({names}) VALUES ({places}) RETURNING id"  # noqa: S608 - our own names
     id_: int = await pool.fetchval(insert, *columns.values())
-    await pool.execute(
-        """WITH c AS (INSERT INTO contacts (tenant_id, campaign_id) SELECT 1, $1 FROM generate_series(1, $2)
-                      RETURNING id)
-           INSERT INTO numbers (tenant_id, campaign_id, contact_id, e164, zones)
-           SELECT 1, $1, id, '+35840' || lpad(($1 * 100000 + id)::text, 7, '0'), ARRAY['Europe/Helsinki'] FROM c""",
-        id_, contacts,
-    )  # fmt: skip
+    await add_contacts(pool, id_, [f"+35840{id_ * 100_000 + n:07}" for n in range(contacts)], ZONES)
     return id_
 
 
 async def take(pool: asyncpg.Pool, id_: int, want: int, zones: list[str] = ZONES, node: str = "n") -> Any:
-    return await claim(pool, id_, want, node, zones, datetime.now(UTC) + SOON)
+    return await claim(pool, id_, want, node, await open_in(pool, id_, zones))
 
 
 async def test_a_claim_takes_each_contact_once_even_with_eight_claimers_at_a_time(pool: asyncpg.Pool) -> None:
@@ -72,11 +67,11 @@ async def test_ids_are_uuids_of_version_7_in_order_of_time(pool: asyncpg.Pool) -
         ("UPDATE trunks SET max_calls = 0", "trunk_full"),
         ("UPDATE trunks SET active = false", "trunk_inactive"),
         ("UPDATE trunks SET node = 'other'", "unknown_trunk"),
-        ("UPDATE contacts SET next_at = now() + interval '1 hour'", "nothing_due"),
+        ("UPDATE contacts SET state = 'waiting', next_at = now() + interval '1 hour'", "nothing_due"),
         ("UPDATE contacts SET state = 'done'", "list_used_up"),
         ("UPDATE contacts SET attempts = 4", "list_used_up"),
-        ("UPDATE numbers SET zones = '{}'", "list_used_up"),
-        ("UPDATE numbers SET zones = '{Europe/Helsinki,Asia/Tehran}'", "nothing_due"),
+        ("UPDATE contacts SET zone_set = 0", "list_used_up"),
+        ("UPDATE contacts SET zone_set = zone_set_of('{Europe/Helsinki,Asia/Tehran}')", "nothing_due"),
     ],
 )
 async def test_every_gate_refuses_by_name_and_takes_nothing(pool: asyncpg.Pool, change: str, refusal: str) -> None:
@@ -90,9 +85,10 @@ async def test_every_gate_refuses_by_name_and_takes_nothing(pool: asyncpg.Pool, 
 async def test_a_closed_or_stale_window_takes_nothing(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool, 3)
     assert (await take(pool, id_, 3, zones=[])).refusal == "outside_allowed_time_window"
+    await pool.execute("SELECT zone_set_of('{Asia/Tehran}')")
     assert (await take(pool, id_, 3, zones=["Asia/Tehran"])).refusal == "nothing_due"
-    late = await claim(pool, id_, 3, "n", ZONES, datetime.now(UTC) - timedelta(seconds=1))
-    assert late.refusal == "judgement_too_old"
+    late = await open_in(pool, id_, ZONES, until=datetime.now(UTC) - timedelta(seconds=1))
+    assert (await claim(pool, id_, 3, "n", late)).refusal == "judgement_too_old"
 
 
 @pytest.mark.accepts("DNC-01")
@@ -144,7 +140,7 @@ async def test_one_number_in_two_campaigns_is_never_called_twice_at_a_time(pool:
     await pool.execute("UPDATE numbers SET e164 = '+358401234567'")
     results = await asyncio.gather(take(pool, one, 1), take(pool, two, 1))
     assert sum(len(r.taken) for r in results) == 1
-    assert await pool.fetchval("SELECT count(*) FROM contacts WHERE state = 'queued'") == 1
+    assert await pool.fetchval("SELECT count(*) FROM contacts WHERE state IN ('queued', 'waiting')") == 1
 
 
 async def test_attempts_are_paid_from_the_balance(pool: asyncpg.Pool) -> None:
@@ -175,7 +171,8 @@ async def test_the_end_of_an_attempt_is_written_once_and_frees_its_contact(pool:
     row = await pool.fetchrow("SELECT state, outcome FROM attempts")
     assert (row["state"], row["outcome"]) == ("ended", "busy")
     contact = await pool.fetchrow("SELECT state, attempts, last_outcome FROM contacts")
-    assert tuple(contact) == ("queued", 1, "busy")
+    assert tuple(contact) == ("waiting", 1, "busy")
+    assert await promote(pool, id_) == 1
     assert len((await take(pool, id_, 1)).taken) == 1
 
 
@@ -183,14 +180,14 @@ async def test_an_attempt_that_never_left_does_not_count(pool: asyncpg.Pool) -> 
     id_ = await campaign(pool, 1)
     attempt = (await take(pool, id_, 1)).taken[0].attempt
     rows = ended(attempt, "not_sent", datetime.now(UTC).isoformat(), counts=False)
-    assert await pool.fetchval("SELECT record_v1(gen_random_uuid(), 'n', 1, $1)", rows)
+    assert await pool.fetchval("SELECT record_v2(gen_random_uuid(), 'n', 1, $1)", rows)
     assert await pool.fetchval("SELECT attempts FROM contacts") == 0
 
 
 async def test_a_batch_that_is_sent_again_is_not_written_again(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool, 1)
     attempt = (await take(pool, id_, 1)).taken[0].attempt
-    send = "SELECT record_v1('00000000-0000-4000-8000-000000000001', 'n', 1, $1)"
+    send = "SELECT record_v2('00000000-0000-4000-8000-000000000001', 'n', 1, $1)"
     assert await pool.fetchval(send, ended(attempt)) is True
     assert await pool.fetchval(send, ended(attempt)) is False
     assert await pool.fetchval("SELECT count(*) FROM call_events WHERE kind = 'ended'") == 1
@@ -220,10 +217,10 @@ async def test_a_stopped_campaign_is_loaded_while_attempts_of_it_live(pool: asyn
     id_ = await campaign(pool, 1)
     attempt = (await take(pool, id_, 1)).taken[0].attempt
     await pool.execute("UPDATE campaigns SET state = 'stopped'")
-    load = queries("engine").campaigns
-    assert [row["id"] for row in await pool.fetch(load, [])] == [id_]
-    await pool.execute("SELECT record_v1(gen_random_uuid(), 'n', 1, $1)", ended(attempt))
-    assert await pool.fetch(load, []) == []
+    load = queries("terms").campaigns
+    assert [row["id"] for row in await pool.fetch(load, [], True)] == [id_]
+    await pool.execute("SELECT record_v2(gen_random_uuid(), 'n', 1, $1)", ended(attempt))
+    assert await pool.fetch(load, [], True) == []
 
 
 async def test_a_paid_claim_does_not_make_daemons_read_everything_again(pool: asyncpg.Pool) -> None:

@@ -18,10 +18,12 @@ from dialerd.store.dnc_import import Report, import_register, read_numbers
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.queries import queries
 from dialerd.store.scrub import FileScrub, find, scrub
+from tests.terms import add_contacts, open_in
 
 SYSTEM, TENANT = Scope(None), Scope(1)
 NUMBERS = [f"+35840100000{n}" for n in range(5)]
 LIMIT = 5.0
+HELSINKI = ["Europe/Helsinki"]
 CLAIM = queries("engine").claim
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
@@ -33,25 +35,20 @@ async def campaign(pool: asyncpg.Pool, numbers: list[str] = NUMBERS, tenant: int
         "INSERT INTO campaigns (tenant_id, name, state, dial_mode, queue_name, trunk, max_concurrent_calls)"
         " VALUES ($1, 'c' || clock_timestamp(), 'active', 'progressive', 'q', 't', 1000) RETURNING id", tenant,
     )  # fmt: skip
-    for number in numbers:
-        await pool.execute(
-            "WITH c AS (INSERT INTO contacts (tenant_id, campaign_id) VALUES ($3, $1) RETURNING id)"
-            " INSERT INTO numbers (tenant_id, campaign_id, contact_id, e164, zones)"
-            " SELECT $3, $1, id, $2, '{Europe/Helsinki}' FROM c", id_, number, tenant,
-        )  # fmt: skip
+    await add_contacts(pool, id_, numbers, HELSINKI)
     return id_
 
 
 async def take(pool: asyncpg.Pool, id_: int) -> set[str]:
     """The numbers that a claim of everything takes."""
-    result = await claim(pool, id_, 100, "n", ["Europe/Helsinki"], datetime.now(UTC) + timedelta(minutes=1))
+    result = await claim(pool, id_, 100, "n", await open_in(pool, id_, HELSINKI))
     return {taken.e164 for taken in result.taken}
 
 
 async def claim_in(connection: Any, id_: int) -> set[str]:
     """The same in a transaction of the caller's."""
-    until = datetime.now(UTC) + timedelta(minutes=1)
-    rows = await connection.fetch(CLAIM, id_, 100, "n", ["Europe/Helsinki"], until)
+    terms = (await open_in(connection, id_, HELSINKI)).parameters()
+    rows = await connection.fetch(CLAIM, id_, 100, "n", terms, [], None, None)
     return {row["e164"] for row in rows if row["refusal"] is None}
 
 
@@ -198,10 +195,11 @@ async def test_claims_and_additions_at_full_speed_never_let_a_barred_number_thro
     numbers = [f"+3584020{n:05}" for n in range(400)]
     id_ = await campaign(pool, numbers)
 
+    terms = (await open_in(pool, id_, HELSINKI)).parameters()
+
     async def claims() -> None:
         for _ in range(100):
-            until = datetime.now(UTC) + timedelta(minutes=1)
-            await pool.fetch(CLAIM, id_, 2, "n", ["Europe/Helsinki"], until)
+            await pool.fetch(CLAIM, id_, 2, "n", terms, [], None, None)
 
     async def additions(mine: list[str]) -> None:
         for number in mine:
@@ -347,8 +345,7 @@ async def test_a_register_older_than_its_limit_shuts_the_gate_of_its_scope_only(
     await import_register(
         pool, 1, Scope(1, one), "r", [358401000000], Report(), "me", "s", as_of=stale, max_age_days=30
     )
-    until = datetime.now(UTC) + timedelta(minutes=1)
-    result = await claim(pool, one, 5, "n", ["Europe/Helsinki"], until)
+    result = await claim(pool, one, 5, "n", await open_in(pool, one, HELSINKI))
     assert (result.taken, result.refusal) == ((), "dnc_stale")
     assert len(await take(pool, two)) == 1
     assert [found.stale for found in await dnc.lists(pool, 1)] == [True]

@@ -35,8 +35,9 @@ async def take(
 
 async def stored(pool: asyncpg.Pool, campaign_id: int) -> list[tuple[object, ...]]:
     rows = await pool.fetch(
-        """SELECT c.name, c.priority, c.external_id, c.custom, n.position, n.e164, n.zones
-           FROM contacts c JOIN numbers n ON n.contact_id = c.id WHERE c.campaign_id = $1 ORDER BY c.id, n.position""",
+        """SELECT c.name, c.priority, c.external_id, c.custom, n.position, n.e164, z.zones
+           FROM contacts c JOIN numbers n ON n.contact_id = c.id JOIN zone_sets z ON z.id = n.zone_set
+           WHERE c.campaign_id = $1 ORDER BY c.id, n.position""",
         campaign_id,
     )
     return [tuple(row) for row in rows]
@@ -183,7 +184,7 @@ async def test_an_import_leaves_its_audit_row_and_tells_the_daemon(pool: asyncpg
         await listener.remove_listener("dialerd", hear)
     row = await pool.fetchrow("SELECT campaign_id, detail FROM call_events WHERE kind = 'contacts.imported'")
     assert row is not None
-    assert tuple(row) == (id_, {"imported": 1, "numbers": 1, "by": "test"})
+    assert tuple(row) == (id_, {"imported": 1, "numbers": 1, "list": "import", "by": "test"})
 
 
 async def test_another_tenants_campaign_is_not_found(pool: asyncpg.Pool) -> None:

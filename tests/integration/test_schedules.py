@@ -14,10 +14,11 @@ import pytest
 from dialerd import config
 from dialerd.clock import Clock
 from dialerd.config import Trunk
+from dialerd.engine.agents import Agents
 from dialerd.engine.calls import Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.loader import Loader
-from dialerd.engine.pacer import _ZONES, Pacer
+from dialerd.engine.pacer import Pacer
 from dialerd.places.profiles import names
 from dialerd.places.zones import country_of
 from tests.integration.test_admin import Admin, runner
@@ -50,23 +51,25 @@ class Engine:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
         self.campaigns: dict[int, Campaign] = {}
+        self.sets: dict[int, tuple[str, ...]] = {}
 
     async def claim(self, id_: int, now: datetime, want: int = 10) -> Any:
         """What the engine claims for a campaign at `now`, as it is stored at this moment."""
         states: list[Any] = []
-        loader_parts: list[Any] = [None, self.campaigns, None, None, lambda c, before: states.append(before), None]
+        loader_parts: list[Any] = [None, self.campaigns, self.sets, None, None, lambda c, b: states.append(b), None]
         await Loader(*loader_parts)._load_campaigns(self.pool)
         settings = SimpleNamespace(trunks={"t": Trunk(endpoint="t")}, node="n")
-        parts: list[Any] = [settings, At(now), Calls(lambda *_: None), None, self.campaigns, None, None, None,
-                            lambda: self.pool, asyncio.Lock(), lambda: None, None]  # fmt: skip
-        zones, until = self.campaigns[id_].open_zones(_ZONES, country_of(), now)
-        return await Pacer(*parts)._claim(self.campaigns[id_], want, zones, until)
+        agents = Agents(At(now), lambda *_: None)
+        parts: list[Any] = [settings, At(now), Calls(lambda *_: None), agents, self.campaigns, self.sets, None, None,
+                            None, lambda: self.pool, asyncio.Lock(), lambda: None, None]  # fmt: skip
+        judgement = self.campaigns[id_].judge(self.sets, country_of(), now)
+        return await Pacer(*parts)._claim(self.campaigns[id_], want, judgement)
 
     async def judge(self, id_: int, now: datetime, zone: str = "Europe/Helsinki") -> bool:
         """Whether the engine would give the claim this zone. `now` may be far from the database's clock."""
         await self.claim(id_, now, 0)
         self.campaigns[id_].judged = None
-        return zone in self.campaigns[id_].open_zones(frozenset([zone]), country_of(), now)[0]
+        return bool(self.campaigns[id_].judge({7: (zone,)}, country_of(), now).open)
 
 
 @pytest.fixture

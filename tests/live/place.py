@@ -12,6 +12,7 @@ from lab.carrier import Invite
 from lab.daemon import Daemon
 from lab.site import Site
 from lab.subscribers import Behaviour, number
+from tests.terms import add_contacts
 
 QUIET_SECONDS = 40.0
 
@@ -60,11 +61,8 @@ class Place:
         for behaviour in behaviours:
             e164 = number(behaviour, campaign * 100 + taken[behaviour])
             taken[behaviour] += 1
-            await self.pool.execute(
-                "WITH c AS (INSERT INTO contacts (tenant_id, campaign_id) VALUES (1, $1) RETURNING id)"
-                " INSERT INTO numbers (tenant_id, campaign_id, contact_id, e164, zones)"
-                " SELECT 1, $1, id, $2, '{Europe/Helsinki}' FROM c", campaign, e164,
-            )  # fmt: skip
+            await add_contacts(self.pool, campaign, [e164], ["Europe/Helsinki"])
+        await self.pool.execute("SELECT pg_notify('dialerd', 'campaigns')")  # there may be a zone that is new to it
 
     async def agents(self, count: int, queue: str = "sales") -> list[str]:
         """Agents with phones; not connected yet."""

@@ -1,13 +1,14 @@
 """What reconcile is told of the live calls."""
 
 from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.retry import History
 from dialerd.engine.calls import Call, Calls
 from tests.unit.test_conversations import ATTEMPT, NOW, campaign
 
 
 def believed(at: float, *kinds: Kind) -> bool:
     calls = Calls(lambda *_: None)
-    calls.add(Call(ATTEMPT, campaign(), 1, "+358401234567", 1, Facts(NOW), 100.0))
+    calls.add(Call(ATTEMPT, campaign(), 1, "+358401234567", History(1, {}), Facts(NOW), 100.0))
     for kind in kinds:
         calls.learn(ATTEMPT, Event(kind, NOW))
     return calls.believed(at, 15.0)[0].proved_alive

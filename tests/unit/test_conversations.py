@@ -11,7 +11,9 @@ from dialerd.ari.transport import AriError
 from dialerd.clock import Clock
 from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.retry import History, Rules
 from dialerd.core.schedule import Schedule
+from dialerd.core.terms import Terms
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
@@ -58,7 +60,7 @@ class Stage:
         self.talk = Conversations(
             self.calls, self.agents, self.ari, Clock(), grace, self._spawn, lambda: None  # type: ignore[arg-type]
         )  # fmt: skip
-        self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", 1, Facts(NOW), 0.0)
+        self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", History(1, {}), Facts(NOW), 0.0)
         self.calls.add(self.call)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -78,8 +80,9 @@ class Stage:
 
 
 def campaign() -> Campaign:
+    terms = Terms(Schedule(()))
     return Campaign(
-        1, 1, "c", "active", "progressive", "q", "t", None, 0, 0, 10, 30, 5, "off", Schedule(()), "FI", None, None
+        1, 1, "c", "active", "progressive", "q", "t", None, Rules(0, 0, {}), 10, 30, 5, "off", terms, "FI", None, None
     )  # fmt: skip
 
 

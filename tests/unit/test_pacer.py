@@ -10,6 +10,7 @@ from dialerd.clock import Clock
 from dialerd.config import Trunk
 from dialerd.core.attempt import Facts
 from dialerd.core.callerid import Selection
+from dialerd.core.retry import History
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.pacer import Pacer
 from tests.unit.test_conversations import ATTEMPT, NOW, campaign
@@ -23,7 +24,7 @@ class Scene:
         self.sent: list[Any] = []
         self.details: list[str] = []
         self.calls = Calls(lambda call, event, _: self.details.append(event.detail))
-        self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", 1, Facts(NOW), 0.0)
+        self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", History(1, {}), Facts(NOW), 0.0)
         self.calls.add(self.call)
         self.meanwhile: Any = lambda: None
         self.until = Clock().now() + timedelta(minutes=1)
@@ -38,7 +39,7 @@ class Scene:
             self.meanwhile()
             return Selection.without_pool(caller_id, {"no_match": 1})
 
-        parts: list[Any] = [config, Clock(), self.calls, None, {}, SimpleNamespace(originate=self.sent.append),
+        parts: list[Any] = [config, Clock(), self.calls, None, {}, {}, SimpleNamespace(originate=self.sent.append),
                             SimpleNamespace(select=select), None, lambda: self.pool, None, lambda: self.gate,
                             None]  # fmt: skip
         self.pacer, self.trunk = Pacer(*parts), trunk

@@ -1,0 +1,58 @@
+"""Under what a campaign may call: its schedule, limits and lockouts, in the version in which they were read.
+
+The claim takes them as a judgement that holds until the next minute; when a setting has changed meanwhile, the version
+is another one and the claim refuses it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dialerd.core.calendar import good_until
+from dialerd.core.limits import Limit, Lockout, parameters
+from dialerd.core.schedule import Refusal, Schedule, open_zones
+
+ZoneSets = Mapping[int, tuple[str, ...]]  # id → zones, as the table zone_sets has them
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`version`: `<tenant's schedule_version>.<campaign's version>`."""
+
+    schedule: Schedule
+    limits: tuple[Limit, ...] = ()
+    lockouts: tuple[Lockout, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Where calling is allowed until `until`: ids of zone sets. `refusal`: nowhere, whatever the time."""
+
+    terms: Terms
+    open: tuple[int, ...]
+    until: datetime
+
+    @property
+    def refusal(self) -> Refusal | None:
+        return self.terms.schedule.refusal
+
+    def parameters(self) -> dict[str, Any]:
+        """As claim_v2 reads it."""
+        limits, lockouts = parameters(self.terms.limits, self.terms.lockouts)
+        return {
+            "version": self.terms.version,
+            "open": list(self.open),
+            "valid_until": self.until.isoformat(),
+            "limits": limits,
+            "lockouts": lockouts,
+        }
+
+
+def judge(terms: Terms, sets: ZoneSets, country_of: Mapping[str, str], now: datetime) -> Judgement:
+    """A number that may lie in several zones must be allowed in all of them, so its whole set must be open."""
+    zones = {zone for members in sets.values() for zone in members}
+    allowed = set(open_zones(terms.schedule, zones, country_of, now))
+    found = sorted(id_ for id_, members in sets.items() if members and allowed.issuperset(members))
+    return Judgement(terms, tuple(found), good_until(now))

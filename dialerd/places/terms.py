@@ -1,0 +1,42 @@
+"""A campaign's terms from its row: schedule and limits, its own and those of its legal profile."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import time
+from typing import Any
+
+from dialerd.core.calendar import MIDNIGHT, Window
+from dialerd.core.limits import Limit, Lockout, of_profile, parse
+from dialerd.core.profile import ProfileRefused
+from dialerd.core.terms import Terms
+from dialerd.places import schedules
+from dialerd.places.profiles import UnknownProfile, profile
+
+
+def of_campaign(row: Mapping[str, Any]) -> Terms:
+    """From a row of the query `terms.campaigns`. Reads data files the first time: not on an event loop."""
+    windows = tuple(Window(weekday, _time(opens), _time(closes)) for weekday, opens, closes in row["windows"])
+    settings = schedules.Settings(
+        windows, row["legal_profile"], row["purpose"], row["skips_holidays"], row["extra_days_off"]
+    )
+    limits, lockouts = _limits(row)
+    schedule = schedules.build(settings, row["year"])
+    return Terms(schedule, limits, lockouts, f"{row['schedule_version']}.{row['version']}")
+
+
+def _limits(row: Mapping[str, Any]) -> tuple[tuple[Limit, ...], tuple[Lockout, ...]]:
+    limits = tuple(parse(text) for text in row["limits"])
+    own = Lockout("abandon", ("abandoned",), row["abandon_lockout_seconds"])
+    lockouts = (own,) if row["abandon_lockout_seconds"] else ()
+    try:
+        legal = profile(row["legal_profile"]) if row["legal_profile"] else None
+    except (UnknownProfile, ProfileRefused):
+        legal = None  # the schedule refuses every call
+    if legal is None:
+        return limits, lockouts
+    more, locks = of_profile(legal)
+    return limits + more, lockouts + tuple(replace(lock, name=f"{legal.name}_{lock.name}") for lock in locks)
+
+
+def _time(text: str) -> time:
+    return MIDNIGHT if text.startswith("24") else time.fromisoformat(text)

@@ -1,0 +1,272 @@
+-- The claim with every rule inside (rule 3), in place of the first one: a daemon that still asks that one finds no
+-- function, and dials nothing, rather than by fewer rules.
+DROP FUNCTION claim_v1(bigint, integer, text, text[], timestamptz);
+
+-- Takes up to p_want contacts of a campaign and writes their attempts. Either rows with an attempt, or one row whose
+-- `refusal` says which gate is shut:
+--   disabled            the installation's or the tenant's kill switch is off
+--   not_active          the campaign is not active
+--   insufficient_funds  the tenant's balance does not cover one attempt
+--   unknown_trunk, trunk_inactive, trunk_full, campaign_full
+--   judgement_too_old   p_terms were made of other settings, or are past their time: judge again
+--   outside_allowed_time_window  no zone is open
+--   dnc_stale           a do-not-call list that this campaign needs is older than its limit
+--   still_looking       this claim has looked at many contacts that may not be called: ask again at once
+--   nothing_due         something is left, but not now (retry times, windows, live calls to the same number)
+--   list_used_up        nothing is left in the queue
+-- p_terms: what core.terms has judged: {"version", "open": [zone sets in which calling is allowed], "valid_until",
+-- "limits", "lockouts" (as number_held reads them)}. p_agents: the free agents, for the callbacks that are theirs.
+-- p_trunk: another trunk than the campaign's; p_batch goes into the attempts.
+--
+-- The rows of campaign and trunk are locked first, so that caps are counted by one claim at a time; plpgsql takes a
+-- new snapshot for each statement, so the counts below see what the claim before this one has committed. Whoever is
+-- looked at and not taken leaves the head of the queue: to its next number, to a later time, or for good.
+CREATE FUNCTION claim_v2(
+    p_campaign bigint, p_want integer, p_node text, p_terms jsonb, p_agents bigint[] DEFAULT '{}',
+    p_trunk text DEFAULT NULL, p_batch uuid DEFAULT NULL
+) RETURNS TABLE (
+    attempt_id uuid, contact_id bigint, number_id bigint, e164 text, attempts integer, tries jsonb, others integer,
+    for_agent bigint, refusal text
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c         campaigns;
+    t         tenants;
+    k         trunks;
+    stale     text;
+    on_trunk  integer;
+    of_ours   integer;
+    room      integer;
+    taken     integer := 0;
+    looked    integer := 0;
+    seen      integer;
+    batch     integer;
+    agents    bigint[] := p_agents;
+    sets      integer[] := ARRAY(SELECT jsonb_array_elements_text(p_terms -> 'open'))::integer[];
+    limits    jsonb := p_terms -> 'limits';
+    lockouts  jsonb := p_terms -> 'lockouts';
+    persons   boolean := (p_terms -> 'limits') || (p_terms -> 'lockouts') @> '[{"whom": "person"}]';
+    r         record;
+BEGIN
+    SELECT * INTO c FROM campaigns WHERE id = p_campaign FOR NO KEY UPDATE;
+    SELECT * INTO t FROM tenants WHERE id = c.tenant_id;
+    IF t.balance IS NOT NULL THEN                 -- two trunks' claims must not spend the same money
+        SELECT * INTO t FROM tenants WHERE id = c.tenant_id FOR NO KEY UPDATE;
+    END IF;
+    SELECT * INTO k FROM trunks
+    WHERE name = coalesce(p_trunk, c.trunk) AND node = p_node AND (tenant_id IS NULL OR tenant_id = c.tenant_id)
+    FOR NO KEY UPDATE;
+    stale := dnc_gate(c.tenant_id, c.id);
+    SELECT count(*), count(*) FILTER (WHERE a.campaign_id = c.id) INTO on_trunk, of_ours
+    FROM attempts a WHERE a.trunk = k.name AND a.state <> 'ended';
+    room := least(
+        p_want,
+        k.max_calls - on_trunk,
+        CASE WHEN k.outside THEN p_want ELSE c.max_concurrent_calls - of_ours END,
+        CASE WHEN t.balance IS NULL OR t.price_attempt = 0 THEN p_want
+             ELSE floor(t.balance / t.price_attempt) END
+    );
+    refusal := CASE
+        WHEN c.id IS NULL OR c.state <> 'active' THEN 'not_active'
+        WHEN NOT t.enabled OR NOT (SELECT enabled FROM installation) THEN 'disabled'
+        WHEN t.balance IS NOT NULL AND (t.balance <= 0 OR t.balance < t.price_attempt) THEN 'insufficient_funds'
+        WHEN k.name IS NULL THEN 'unknown_trunk'
+        WHEN NOT k.active THEN 'trunk_inactive'
+        WHEN (p_terms ->> 'version') IS DISTINCT FROM t.schedule_version || '.' || c.version
+          OR (clock_timestamp() < (p_terms ->> 'valid_until')::timestamptz) IS NOT TRUE
+          OR jsonb_typeof(limits) IS DISTINCT FROM 'array' OR jsonb_typeof(lockouts) IS DISTINCT FROM 'array'
+            THEN 'judgement_too_old'
+        WHEN cardinality(sets) = 0 THEN 'outside_allowed_time_window'
+        WHEN stale IS NOT NULL THEN 'dnc_stale'
+        WHEN on_trunk >= k.max_calls THEN 'trunk_full'
+        WHEN room <= 0 THEN 'campaign_full'
+    END;
+    IF refusal IS NOT NULL THEN
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    -- As a rule one round. Each one looks at more, so that thousands at the head of a list who may not be called do not
+    -- hold it up.
+    batch := room;
+    LOOP
+        seen := 0;
+        FOR r IN
+            WITH found AS (
+                -- The first of each open zone set, of these the first: no contact of a closed zone is looked at.
+                SELECT f.id FROM (
+                    SELECT h.id, h.rank
+                    FROM unnest(sets) AS s (id), LATERAL (
+                        SELECT q.id, q.rank FROM contacts q
+                        WHERE q.campaign_id = c.id AND q.zone_set = s.id AND q.state = 'queued'
+                          AND q.callback_agent_id IS NULL
+                        ORDER BY q.rank, q.id LIMIT batch
+                    ) AS h
+                    UNION ALL
+                    SELECT p.id, p.rank
+                    FROM unnest(agents) AS g (id), LATERAL (
+                        SELECT q.id, q.rank FROM contacts q
+                        WHERE q.campaign_id = c.id AND q.callback_agent_id = g.id AND q.state = 'queued'
+                          AND q.zone_set = ANY (sets)
+                        ORDER BY q.callback_at LIMIT 1
+                    ) AS p
+                ) AS f
+                ORDER BY f.rank, f.id LIMIT batch
+            ), picked AS (
+                SELECT q.id, q.rank, q.position, q.zone_set, q.attempts, q.tries, q.list_id, q.callback_at,
+                       q.callback_agent_id, n.id AS number_id, n.e164
+                FROM found
+                JOIN contacts q ON q.id = found.id
+                JOIN numbers n ON n.contact_id = q.id AND n.position = q.position
+                WHERE q.state = 'queued'
+                FOR UPDATE OF q SKIP LOCKED
+            ), judged AS (
+                SELECT picked.*, past.*, held.until,
+                       CASE WHEN picked.attempts > c.max_retries AND picked.callback_at IS NULL THEN 'max_retries'
+                            WHEN barred.list IS NOT NULL THEN 'dnc'
+                            WHEN held.rule IS NOT NULL THEN held.rule
+                            WHEN past.live > 0 THEN 'live_call'
+                       END AS rule,
+                       barred.list
+                FROM picked
+                LEFT JOIN LATERAL (
+                    SELECT list FROM dnc_bars(c.tenant_id, c.id, picked.e164) AS list LIMIT 1
+                ) AS barred ON true
+                CROSS JOIN LATERAL (
+                    SELECT CASE WHEN persons THEN ARRAY(SELECT n.e164 FROM numbers n WHERE n.contact_id = picked.id)
+                                ELSE ARRAY[picked.e164] END AS e164s
+                ) AS person
+                CROSS JOIN LATERAL (
+                    SELECT count(*) AS ever,
+                           count(*) FILTER (WHERE a.claimed_at > now() - interval '24 hours') AS calls_24h,
+                           count(*) FILTER (WHERE a.claimed_at > now() - interval '7 days') AS calls_7d,
+                           count(*) FILTER (WHERE a.claimed_at > now() - interval '30 days') AS calls_30d,
+                           count(*) FILTER (WHERE a.state <> 'ended') AS live
+                    FROM attempts a WHERE a.tenant_id = c.tenant_id AND a.e164 = ANY (person.e164s)
+                ) AS past
+                LEFT JOIN LATERAL (
+                    SELECT h.rule, h.until
+                    FROM number_held(c.tenant_id, c.id, picked.e164, person.e164s, limits, lockouts) AS h
+                    WHERE past.ever > 0
+                ) AS held ON true
+            ), chosen AS (
+                SELECT * FROM judged WHERE rule IS NULL ORDER BY rank, id LIMIT room - taken
+            ), made AS (
+                INSERT INTO attempts (id, tenant_id, campaign_id, contact_id, number_id, e164, node, trunk, list_id,
+                                      batch_id, cost, claimed_at)
+                SELECT uuid7(), c.tenant_id, c.id, chosen.id, chosen.number_id, chosen.e164, p_node, k.name,
+                       chosen.list_id, p_batch, CASE WHEN t.balance IS NULL THEN 0 ELSE t.price_attempt END,
+                       clock_timestamp()
+                FROM chosen
+                ON CONFLICT DO NOTHING            -- another campaign is calling this number at this moment
+                RETURNING id, contact_id, claimed_at
+            ), counted AS (
+                UPDATE contacts q SET state = 'claimed', attempts = q.attempts + 1, callback_at = NULL,
+                                      callback_agent_id = NULL
+                FROM made WHERE q.id = made.contact_id
+                RETURNING q.id
+            ), given_up AS (                      -- this number of theirs; perhaps there is another one
+                UPDATE numbers n SET dead = CASE WHEN judged.rule = 'dnc' THEN 'dnc' ELSE 'limit' END
+                FROM judged
+                WHERE (judged.rule = 'dnc' OR judged.until = 'infinity') AND n.id = judged.number_id
+                RETURNING n.id AS number_id, judged.id AS contact_id
+            ), aside AS (
+                UPDATE contacts q SET
+                    state = CASE
+                        WHEN judged.rule = 'max_retries' THEN 'done'
+                        WHEN other.next_position IS NOT NULL THEN 'queued'
+                        WHEN given_up.number_id IS NULL THEN 'waiting'
+                        WHEN judged.rule = 'dnc' THEN 'suppressed'
+                        ELSE 'done' END,
+                    position = coalesce(other.next_position, q.position),
+                    zone_set = coalesce(other.next_zone_set, q.zone_set),
+                    next_at = CASE WHEN given_up.number_id IS NOT NULL THEN q.next_at
+                                   WHEN judged.rule = 'live_call' THEN now() + interval '1 minute'
+                                   ELSE coalesce(judged.until, q.next_at) END,
+                    last_outcome = CASE WHEN judged.rule = 'dnc' AND other.next_position IS NULL THEN 'dnc'
+                                        ELSE q.last_outcome END
+                FROM judged
+                LEFT JOIN given_up ON given_up.contact_id = judged.id
+                -- The number given up in this statement still looks alive to it, and is the last one in the round.
+                LEFT JOIN LATERAL (
+                    SELECT a.next_position, a.next_zone_set FROM number_after(judged.id, judged.position) AS a
+                    WHERE given_up.number_id IS NOT NULL AND a.next_position <> judged.position
+                ) AS other ON true
+                WHERE judged.rule IS NOT NULL AND q.id = judged.id
+                RETURNING q.id, q.state, q.next_at
+            ), noted AS (
+                INSERT INTO call_events (tenant_id, campaign_id, attempt_id, at, kind, detail)
+                SELECT c.tenant_id, c.id, made.id, made.claimed_at, 'claimed', jsonb_build_object(
+                           'attempt_number', judged.attempts + 1, 'version', p_terms -> 'version',
+                           'zones', (SELECT zones FROM zone_sets z WHERE z.id = judged.zone_set),
+                           'open_until', p_terms -> 'valid_until', 'calls_24h', judged.calls_24h,
+                           'calls_7d', judged.calls_7d, 'calls_30d', judged.calls_30d)
+                FROM made JOIN judged ON judged.id = made.contact_id
+                UNION ALL
+                SELECT c.tenant_id, c.id, NULL, clock_timestamp(), 'not_dialed', jsonb_strip_nulls(jsonb_build_object(
+                           'rule', judged.rule, 'contact', judged.id, 'number', judged.e164, 'list', judged.list,
+                           'version', p_terms -> 'version', 'attempts', judged.attempts,
+                           'calls_24h', judged.calls_24h, 'calls_7d', judged.calls_7d, 'calls_30d', judged.calls_30d,
+                           'next_at', CASE WHEN aside.state = 'waiting' THEN aside.next_at END, 'then', aside.state))
+                FROM aside JOIN judged ON judged.id = aside.id
+            )
+            SELECT judged.*, made.id AS made_id
+            FROM judged LEFT JOIN made ON made.contact_id = judged.id
+        LOOP
+            seen := seen + 1;
+            IF r.made_id IS NOT NULL THEN
+                taken := taken + 1;
+                agents := array_remove(agents, r.callback_agent_id);
+                attempt_id := r.made_id;
+                contact_id := r.id;
+                number_id := r.number_id;
+                e164 := r.e164;
+                attempts := r.attempts + 1;
+                tries := r.tries;
+                others := (SELECT count(*) FROM numbers n
+                           WHERE n.contact_id = r.id AND n.position <> r.position AND n.dead IS NULL
+                             AND n.zone_set <> 0);
+                for_agent := r.callback_agent_id;
+                RETURN NEXT;
+            END IF;
+        END LOOP;
+        looked := looked + seen;
+        EXIT WHEN taken >= room OR seen = 0 OR looked >= 5000;
+        batch := least(batch * 2, 1000);
+    END LOOP;
+
+    IF taken > 0 THEN
+        IF t.balance IS NOT NULL AND t.price_attempt > 0 THEN
+            UPDATE tenants SET balance = balance - taken * t.price_attempt WHERE id = t.id;
+        END IF;
+        RETURN;
+    END IF;
+    refusal := CASE
+        WHEN looked >= 5000 THEN 'still_looking'
+        WHEN EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state IN ('waiting', 'claimed'))
+          OR EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state = 'queued' AND q.zone_set > 0)
+            THEN 'nothing_due'
+        ELSE 'list_used_up' END;
+    RETURN NEXT;
+END $$;
+
+-- Contacts whose time has come go back into the queue; a callback that its agent did not take goes to anyone. How many.
+-- The campaign's filter is applied by whoever calls this (store.queue): a filter is no part of any function here.
+CREATE FUNCTION promote_v1(p_campaign bigint, p_limit integer) RETURNS SETOF bigint LANGUAGE sql AS $$
+    WITH due AS (
+        SELECT q.id FROM contacts q
+        WHERE q.campaign_id = p_campaign AND q.state = 'waiting' AND q.next_at <= now()
+        ORDER BY q.next_at LIMIT p_limit FOR UPDATE SKIP LOCKED
+    ), late AS (
+        UPDATE contacts q SET callback_agent_id = NULL
+        FROM campaigns c
+        WHERE c.id = p_campaign AND q.campaign_id = c.id AND q.state = 'queued' AND q.callback_agent_id IS NOT NULL
+          AND q.callback_at < now() - make_interval(secs => c.callback_patience_seconds)
+    )
+    UPDATE contacts q SET
+        state = 'queued',
+        rank = contact_rank(c.order_by, q.priority, q.attempts, q.last_outcome, q.callback_at IS NOT NULL, q.id)
+    FROM due, campaigns c
+    WHERE q.id = due.id AND c.id = p_campaign
+    RETURNING q.id
+$$;

@@ -1,0 +1,45 @@
+-- Every row belongs to a tenant, and a session sees its tenant's rows only, whatever a statement forgets to ask for.
+-- dialerd.tenant: a tenant's id; or 'all', for the daemon and for migrations. Not set: nothing is there. It binds the
+-- owner too (FORCE), but not PostgreSQL's superusers.
+
+-- 0 for 'all', null when nothing is set. As `(SELECT session_tenant())` it is asked once a statement, not once a row.
+CREATE FUNCTION session_tenant() RETURNS integer LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE current_setting('dialerd.tenant', true)
+               WHEN 'all' THEN 0
+               ELSE nullif(current_setting('dialerd.tenant', true), '')::integer END
+$$;
+
+DO $$
+DECLARE
+    name text;
+    own  constant text := '(SELECT session_tenant()) IN (0, tenant_id)';
+BEGIN
+    FOREACH name IN ARRAY ARRAY['campaigns', 'lists', 'contacts', 'numbers', 'agents', 'agent_states', 'caller_ids',
+                                'attempts', 'call_events', 'consents', 'inputs', 'holidays_extra']
+    LOOP
+        EXECUTE format('CREATE POLICY own ON %I USING (%s)', name, own);
+    END LOOP;
+    -- What belongs to a row of another table is seen by whoever sees that row.
+    EXECUTE 'CREATE POLICY own ON tenants USING ((SELECT session_tenant()) IN (0, id))';
+    EXECUTE 'CREATE POLICY own ON campaign_windows USING ((SELECT session_tenant()) = 0'
+         || ' OR EXISTS (SELECT FROM campaigns c WHERE c.id = campaign_id))';
+    EXECUTE 'CREATE POLICY own ON agent_queues USING ((SELECT session_tenant()) = 0'
+         || ' OR EXISTS (SELECT FROM agents a WHERE a.id = agent_id))';
+    -- The installation''s lists bind every tenant, so every tenant may see them; only ''all'' may change them.
+    FOREACH name IN ARRAY ARRAY['dnc_lists', 'trunks'] LOOP
+        EXECUTE format('CREATE POLICY own ON %I USING (%s)', name, own);
+        EXECUTE format('CREATE POLICY shared ON %I FOR SELECT USING (tenant_id IS NULL)', name);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['dnc_numbers', 'dnc_prefixes'] LOOP
+        EXECUTE format('CREATE POLICY seen ON %I FOR SELECT USING ((SELECT session_tenant()) = 0'
+                    || ' OR EXISTS (SELECT FROM dnc_lists l WHERE l.id = list_id))', name);
+        EXECUTE format('CREATE POLICY own ON %I USING ((SELECT session_tenant()) = 0'
+                    || ' OR EXISTS (SELECT FROM dnc_lists l WHERE l.id = list_id AND l.tenant_id IS NOT NULL))', name);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['tenants', 'campaigns', 'campaign_windows', 'lists', 'contacts', 'numbers', 'agents',
+                                'agent_queues', 'agent_states', 'caller_ids', 'attempts', 'call_events', 'consents',
+                                'inputs', 'holidays_extra', 'dnc_lists', 'dnc_numbers', 'dnc_prefixes', 'trunks']
+    LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
+    END LOOP;
+END $$;
