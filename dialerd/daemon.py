@@ -25,7 +25,9 @@ from dialerd.fastagi.server import FastAgiServer
 from dialerd.fastagi.verbs import load as load_verbs
 from dialerd.live import connection
 from dialerd.paths import shipped
+from dialerd.web.api import routes
 from dialerd.web.app import create_app
+from dialerd.web.database import Database
 from dialerd.web.server import BindFailed, serve
 
 log = structlog.get_logger(__name__)
@@ -72,7 +74,8 @@ async def run(config: Config) -> int:
         except OSError as error:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
-        app = create_app(engine, config.web.token.get_secret_value())
+        api = routes(config, Database(lambda: engine.pool))
+        app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         log.info("daemon.started", version=__version__, node=config.node, web=f"{config.web.host}:{config.web.port}")
         return await _supervise(config, engine)

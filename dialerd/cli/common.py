@@ -32,7 +32,7 @@ from dialerd.core.windows import WindowRefused
 from dialerd.store import campaigns
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.migrate import SchemaError, check
-from dialerd.store.pool import DatabaseUnreachable, connect
+from dialerd.store.pool import DatabaseUnreachable, TenantPool, connect
 
 REFUSED, USAGE, NOT_FOUND, UNREACHABLE = 1, 2, 3, 4
 EXIT_CODES = """\b
@@ -66,7 +66,7 @@ class Session:
 
     @asynccontextmanager
     async def pool(self, *, checked: bool = True) -> AsyncIterator[asyncpg.Pool]:
-        """A pool on a database whose schema is the right one (unless not `checked`)."""
+        """A pool on a database whose schema is the right one (unless not `checked`); it sees every tenant."""
         postgres = self.config.postgres.model_copy(update={"pool_size": 2})
         pool = await connect(postgres, "dialer-admin")
         try:
@@ -78,9 +78,10 @@ class Session:
 
     @asynccontextmanager
     async def tenant(self) -> AsyncIterator[tuple[asyncpg.Pool, campaigns.Tenant]]:
-        """The pool, and the tenant that `--tenant` names. Raises `NotFound`."""
+        """The tenant that `--tenant` names, and a pool that sees nothing else. Raises `NotFound`."""
         async with self.pool() as pool:
-            yield pool, await campaigns.tenant(pool, self.tenant_name)
+            tenant = await campaigns.tenant(pool, self.tenant_name)
+            yield TenantPool(pool, tenant.id), tenant
 
 
 class Failures(click.Group):

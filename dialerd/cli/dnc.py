@@ -190,9 +190,13 @@ async def _scope(
 ) -> AsyncIterator[tuple[asyncpg.Pool, campaigns.Tenant, dnc.Scope]]:
     if system and campaign_name:
         raise click.UsageError("--system or --campaign, not both")
+    if system:  # no tenant's session may change what binds them all
+        async with session.pool() as everything:
+            yield everything, await campaigns.tenant(everything, session.tenant_name), dnc.Scope(None)
+        return
     async with session.tenant() as (pool, tenant):
         campaign = await campaigns.find(pool, tenant.id, campaign_name) if campaign_name else None
-        yield pool, tenant, dnc.Scope(None if system else tenant.id, campaign.id if campaign else None)
+        yield pool, tenant, dnc.Scope(tenant.id, campaign.id if campaign else None)
 
 
 def _some(numbers: tuple[str, ...], prefixes: tuple[str, ...]) -> None:

@@ -292,6 +292,11 @@ class Engine:
 
     # -- for the web ----------------------------------------------------------------------------------------------
 
+    @property
+    def pool(self) -> Any:
+        """PostgreSQL's pool while the link is up, else None."""
+        return self._db.pool
+
     def health(self) -> Health:
         """See web/port.py."""
         links, gate = self._links(), self.gate()

@@ -6,6 +6,8 @@ goes as Python values.
 """
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -49,6 +51,41 @@ async def connect(postgres: Postgres, application_name: str, tenant_id: int | No
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         words = str(error) or type(error).__name__
         raise DatabaseUnreachable(f"PostgreSQL at {postgres.dsn}: {words}") from error
+
+
+class TenantPool:
+    """A pool whose sessions see one tenant's rows and no others, over a pool that sees all: for the daemon, which
+    serves many tenants with few connections. What is borrowed forgets the tenant when it is given back."""
+
+    def __init__(self, pool: asyncpg.Pool, tenant_id: int) -> None:
+        self._pool = pool
+        self._set = f"SET dialerd.tenant = '{int(tenant_id)}'"
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Any]:
+        """A connection; on release asyncpg resets the session."""
+        async with self._pool.acquire() as connection:
+            await connection.execute(self._set)
+            yield connection
+
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> list[Any]:  # noqa: ASYNC109 -- asyncpg's
+        """As asyncpg's; so are those below."""
+        async with self.acquire() as connection:
+            rows: list[Any] = await connection.fetch(query, *args, timeout=timeout)
+            return rows
+
+    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 -- asyncpg's
+        async with self.acquire() as connection:
+            return await connection.fetchrow(query, *args, timeout=timeout)
+
+    async def fetchval(self, query: str, *args: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 -- asyncpg's
+        async with self.acquire() as connection:
+            return await connection.fetchval(query, *args, timeout=timeout)
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 -- asyncpg's
+        async with self.acquire() as connection:
+            status: str = await connection.execute(query, *args, timeout=timeout)
+            return status
 
 
 async def _prepare(connection: Any) -> None:

@@ -6,7 +6,7 @@ A request that changes something and comes with the cookie must come from our ow
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -56,8 +56,14 @@ class Visitor:
     session: Session | None = None
 
 
-def create_app(engine: Engine, token: str, clock: Clock | None = None, bounds: Bounds | None = None) -> Starlette:
-    """The ASGI app; `server.serve` runs it. `token` is [web] token, at least 16 characters."""
+def create_app(
+    engine: Engine,
+    token: str,
+    clock: Clock | None = None,
+    bounds: Bounds | None = None,
+    api: Callable[["Surface"], Sequence[BaseRoute]] = lambda surface: (),
+) -> Starlette:
+    """The ASGI app; `server.serve` runs it. `token` is [web] token, at least 16 characters. `api`: more routes."""
     bounds = bounds or Bounds()
     surface = Surface(engine, token, clock or Clock(), bounds)
     app = Starlette(
@@ -73,6 +79,7 @@ def create_app(engine: Engine, token: str, clock: Clock | None = None, bounds: B
             Route("/login", surface.login, methods=["POST"]),
             Route("/login-links", surface.login_links, methods=["POST"]),
             Route("/logout", surface.logout, methods=["POST"]),
+            *api(surface),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[Middleware(Limits, body_bytes=bounds.body_bytes, body_seconds=bounds.body_seconds)],
@@ -117,17 +124,17 @@ class Surface:
 
     async def status(self, request: Request) -> Response:
         """Everything, as JSON."""
-        self._visitor(request)
+        self.visitor(request)
         return JSONResponse(self._figures.fresh().status)
 
     async def agents(self, request: Request) -> Response:
         """The agents' part of the status."""
-        self._visitor(request)
+        self.visitor(request)
         return JSONResponse({"agents": self._figures.fresh().status["agents"]})
 
     async def events(self, request: Request) -> ASGIApp:
         """The live stream; it ends when its session does."""
-        visitor = self._visitor(request)
+        visitor = self.visitor(request)
         id_ = visitor.session_id
 
         def allowed() -> bool:
@@ -137,7 +144,7 @@ class Surface:
 
     async def page(self, request: Request) -> Response:
         """The status page; with ?part=board only what changes."""
-        visitor = self._visitor(request)
+        visitor = self.visitor(request)
         csrf = visitor.session.csrf if visitor.session else ""
         part = request.query_params.get("part") == "board"
         return self._pages.status(self._figures.fresh(), csrf, part=part)
@@ -148,7 +155,7 @@ class Surface:
         """POST /agents/{name}/{verb}: JSON for programs, back to the page for a form (which text browsers can
         only steer by the button's name and value, so there the verb is a field)."""
         fields = await read_fields(request)
-        self._visitor(request, fields)
+        self.visitor(request, fields)
         name = request.path_params["name"]
         verb = str(request.path_params.get("verb", fields.get("verb", "")))
         engine = self._engine
@@ -216,7 +223,7 @@ class Surface:
 
     async def login_links(self, request: Request) -> Response:
         """A link that signs in once; only for the bearer of the token: sessions do not breed sessions."""
-        visitor = self._visitor(request, await read_fields(request))
+        visitor = self.visitor(request, await read_fields(request))
         if visitor.session is not None:
             raise Problem(403, "token_needed", "Links are made with the token.", "Send the Authorization header.")
         path = f"/login?once={self._door.new_link()}"
@@ -224,7 +231,7 @@ class Surface:
 
     async def logout(self, request: Request) -> Response:
         """End the session."""
-        visitor = self._visitor(request, await read_fields(request))
+        visitor = self.visitor(request, await read_fields(request))
         if visitor.session_id is not None:
             self._door.close_session(visitor.session_id)
         response = RedirectResponse("/login", status_code=303)
@@ -233,7 +240,7 @@ class Surface:
 
     # -- who asks, and refusals
 
-    def _visitor(self, request: Request, fields: Mapping[str, Any] | None = None) -> Visitor:
+    def visitor(self, request: Request, fields: Mapping[str, Any] | None = None) -> Visitor:
         """Who this is, or 401. Handlers that change something give `fields`: a cookie alone is not enough."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
