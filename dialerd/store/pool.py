@@ -41,6 +41,7 @@ async def connect(postgres: Postgres, application_name: str, tenant_id: int | No
             server_settings={
                 "application_name": application_name,
                 "timezone": "UTC",
+                "jit": "off",  # it compiles for seconds what runs for milliseconds
                 "dialerd.tenant": "all" if tenant_id is None else str(tenant_id),
                 "statement_timeout": str(statement_ms),
                 "lock_timeout": str(statement_ms // 2),

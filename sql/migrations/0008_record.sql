@@ -59,7 +59,7 @@ BEGIN
                 ELSE t.price_minute * greatest(ceil(extract(epoch FROM word.ended_at - word.answered_at) / 60), 1)
             END AS cost
         ) AS owed
-        WHERE attempts.id = word.id AND attempts.state <> 'ended'
+        WHERE attempts.id = word.id AND attempts.ended_at IS NULL
         RETURNING attempts.id, attempts.tenant_id, attempts.contact_id, attempts.number_id, attempts.outcome,
                   attempts.disposition, attempts.message, attempts.agent_id, owed.cost
     ), paid AS (

@@ -2,17 +2,18 @@
 -- dialerd.tenant: a tenant's id; or 'all', for the daemon and for migrations. Not set: nothing is there. It binds the
 -- owner too (FORCE), but not PostgreSQL's superusers.
 
--- 0 for 'all', null when nothing is set. As `(SELECT session_tenant())` it is asked once a statement, not once a row.
+-- Null for 'all', 0 when nothing is set: no tenant has that id. As `(SELECT session_tenant())` it is asked once a
+-- statement, not once a row.
 CREATE FUNCTION session_tenant() RETURNS integer LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT CASE current_setting('dialerd.tenant', true)
-               WHEN 'all' THEN 0
-               ELSE nullif(current_setting('dialerd.tenant', true), '')::integer END
+               WHEN 'all' THEN NULL
+               ELSE coalesce(nullif(current_setting('dialerd.tenant', true), ''), '0')::integer END
 $$;
 
 DO $$
 DECLARE
     name text;
-    own  constant text := '(SELECT session_tenant()) IN (0, tenant_id)';
+    own  constant text := '(tenant_id = (SELECT session_tenant())) IS NOT FALSE';   -- null: everybody's
 BEGIN
     FOREACH name IN ARRAY ARRAY['campaigns', 'lists', 'contacts', 'numbers', 'agents', 'agent_states', 'caller_ids',
                                 'attempts', 'call_events', 'consents', 'inputs', 'holidays_extra']
@@ -20,20 +21,21 @@ BEGIN
         EXECUTE format('CREATE POLICY own ON %I USING (%s)', name, own);
     END LOOP;
     -- What belongs to a row of another table is seen by whoever sees that row.
-    EXECUTE 'CREATE POLICY own ON tenants USING ((SELECT session_tenant()) IN (0, id))';
-    EXECUTE 'CREATE POLICY own ON campaign_windows USING ((SELECT session_tenant()) = 0'
+    EXECUTE 'CREATE POLICY own ON tenants USING ((id = (SELECT session_tenant())) IS NOT FALSE)';
+    EXECUTE 'CREATE POLICY own ON campaign_windows USING ((SELECT session_tenant()) IS NULL'
          || ' OR EXISTS (SELECT FROM campaigns c WHERE c.id = campaign_id))';
-    EXECUTE 'CREATE POLICY own ON agent_queues USING ((SELECT session_tenant()) = 0'
+    EXECUTE 'CREATE POLICY own ON agent_queues USING ((SELECT session_tenant()) IS NULL'
          || ' OR EXISTS (SELECT FROM agents a WHERE a.id = agent_id))';
     -- The installation''s lists bind every tenant, so every tenant may see them; only ''all'' may change them.
     FOREACH name IN ARRAY ARRAY['dnc_lists', 'trunks'] LOOP
-        EXECUTE format('CREATE POLICY own ON %I USING (%s)', name, own);
+        EXECUTE format('CREATE POLICY own ON %I USING ((coalesce(tenant_id, -1) = (SELECT session_tenant()))'
+                    || ' IS NOT FALSE)', name);
         EXECUTE format('CREATE POLICY shared ON %I FOR SELECT USING (tenant_id IS NULL)', name);
     END LOOP;
     FOREACH name IN ARRAY ARRAY['dnc_numbers', 'dnc_prefixes'] LOOP
-        EXECUTE format('CREATE POLICY seen ON %I FOR SELECT USING ((SELECT session_tenant()) = 0'
+        EXECUTE format('CREATE POLICY seen ON %I FOR SELECT USING ((SELECT session_tenant()) IS NULL'
                     || ' OR EXISTS (SELECT FROM dnc_lists l WHERE l.id = list_id))', name);
-        EXECUTE format('CREATE POLICY own ON %I USING ((SELECT session_tenant()) = 0'
+        EXECUTE format('CREATE POLICY own ON %I USING ((SELECT session_tenant()) IS NULL'
                     || ' OR EXISTS (SELECT FROM dnc_lists l WHERE l.id = list_id AND l.tenant_id IS NOT NULL))', name);
     END LOOP;
     FOREACH name IN ARRAY ARRAY['tenants', 'campaigns', 'campaign_windows', 'lists', 'contacts', 'numbers', 'agents',

@@ -94,7 +94,7 @@ UPDATE tenants SET skip_holidays = $2 WHERE id = $1;
 -- name: trunks
 -- The trunks that daemons have declared, with their live attempts.
 SELECT name, node, max_calls, active,
-       (SELECT count(*) FROM attempts a WHERE a.trunk = t.name AND a.state <> 'ended') AS live
+       (SELECT count(*) FROM attempts a WHERE a.trunk = t.name AND a.ended_at IS NULL) AS live
 FROM trunks t WHERE NOT outside ORDER BY name;
 
 -- name: add_agent

@@ -62,7 +62,7 @@ RETURNING prefix AS digits, added_at, source;
 INSERT INTO call_events (tenant_id, campaign_id, attempt_id, at, kind, detail)
 SELECT a.tenant_id, a.campaign_id, a.id, now(), 'dnc.during_call', jsonb_build_object('list', l.name)
 FROM attempts a JOIN dnc_lists l ON l.id = $1
-WHERE a.state <> 'ended'
+WHERE a.ended_at IS NULL
   AND (l.tenant_id IS NULL OR l.tenant_id = a.tenant_id)
   AND (l.campaign_id IS NULL OR l.campaign_id = a.campaign_id)
   AND (EXISTS (SELECT FROM dnc_numbers d

@@ -32,7 +32,7 @@ WITH aside AS (
 )
 UPDATE campaigns c SET state = 'completed', completed_at = now(), updated_at = now()
 WHERE c.id = $1 AND c.state = 'active'
-  AND NOT EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.state <> 'ended')
+  AND NOT EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.ended_at IS NULL)
   AND NOT EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state IN ('waiting', 'claimed'))
   AND NOT EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state = 'queued' AND q.zone_set > 0)
 RETURNING c.id;
@@ -45,7 +45,7 @@ SELECT a.id::text, a.tenant_id, a.campaign_id, a.contact_id, a.e164, a.trunk, a.
        (SELECT count(*) FROM numbers n WHERE n.contact_id = c.id AND n.position <> c.position AND n.dead IS NULL
                                          AND n.zone_set <> 0) AS others
 FROM attempts a LEFT JOIN contacts c ON c.id = a.contact_id
-WHERE a.node = $1 AND a.state <> 'ended';
+WHERE a.node = $1 AND a.ended_at IS NULL;
 
 -- name: agents
 -- Every active agent, and every other one whose phone still stands, with their queues.

@@ -16,7 +16,7 @@ LEFT JOIN LATERAL (
 ) w ON true
 WHERE c.id = ANY ($1::bigint[])
    OR $2 AND (c.state IN ('active', 'paused')
-              OR EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.state <> 'ended'))
+              OR EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.ended_at IS NULL))
 ORDER BY c.id;
 
 -- name: zone_sets

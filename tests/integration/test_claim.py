@@ -197,7 +197,7 @@ async def test_one_refused_row_does_not_hold_up_the_others(pool: asyncpg.Pool) -
     id_ = await campaign(pool, 1)
     attempt = (await take(pool, id_, 1)).taken[0].attempt
     ledger = Ledger("n", lambda: pool)
-    ledger.put({"event": {"tenant_id": 999, "at": datetime.now(UTC).isoformat(), "kind": "nobody's"}})
+    ledger.put({"event": {"tenant_id": 1, "campaign_id": "x", "at": datetime.now(UTC).isoformat(), "kind": "nobody's"}})
     ledger.put(*ended(attempt))
     task = asyncio.create_task(ledger.run())
     await asyncio.wait_for(ledger.written(), 5)
