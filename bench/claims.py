@@ -69,8 +69,9 @@ async def fill(pool: asyncpg.Pool, campaign_id: int, count: int, say: Any) -> No
                                          outcome, claimed_at, ended_at)
                    SELECT uuid7(), 1, $1, n.contact_id, n.id, n.e164, 'bench', 'bench', 'ended', 'no_answer', at.at,
                           at.at + interval '30 seconds'
-                   FROM numbers n, LATERAL (SELECT now() - interval '1 day' * (1 + abs(hashint8(n.id)) % 41) AS at) AS at
-                   WHERE n.campaign_id = $1 AND abs(hashint8(n.id)) % 5 = 0 AND n.id > (SELECT max(id) FROM numbers) - $2""",
+                   FROM numbers n, LATERAL (SELECT abs(hashint8(n.id)) AS dice) AS d,
+                        LATERAL (SELECT now() - interval '1 day' * (1 + dice % 41) AS at) AS at
+                   WHERE n.campaign_id = $1 AND dice % 5 = 0 AND n.id > (SELECT max(id) FROM numbers) - $2""",
                 campaign_id, min(_PER_STATEMENT, count - start), timeout=FILL_SECONDS,
             )  # fmt: skip
             say(min(start + _PER_STATEMENT, count), count)

@@ -93,6 +93,10 @@ class Calls:
     def of(self, campaign_id: int) -> list[Call]:
         return [call for call in self._calls.values() if call.campaign.id == campaign_id]
 
+    def awaited(self) -> set[int]:
+        """The agents for whom an agreed callback is under way that they are not on yet."""
+        return {call.for_agent for call in self._calls.values() if call.for_agent is not None and call.agent_id is None}
+
     def on_trunk(self, trunk: str) -> int:
         return sum(call.campaign.trunk == trunk for call in self._calls.values())
 

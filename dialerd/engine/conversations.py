@@ -69,7 +69,9 @@ class Conversations:
         """Gives a call that nobody talks on to a free agent, or lets it wait for the rest of its grace."""
         free = self._agents.ready(call.campaign.queue_name, call.campaign.tenant_id)
         if free:
-            self._reserve(free[0], call)
+            awaited = self._calls.awaited() - {call.for_agent}
+            # The agent who agreed to call back; else whoever is longest idle and not awaiting such a call of their own.
+            self._reserve(min(free, key=lambda agent: (agent.id != call.for_agent, agent.id in awaited)), call)
             return
         now = self._clock.monotonic()
         if call.arrived_monotonic is None or call.state is State.CONNECTED:
@@ -206,14 +208,16 @@ class Conversations:
         self._spawn(self._hang_up(agent.attempt), f"hang up {agent.attempt}")
 
     def serve(self, agent: Agent) -> None:
-        """A free agent takes the call that has waited longest, if any does."""
+        """A free agent takes their own callback, else the call that has waited longest, if any does."""
         waiting = [
             call
             for call in self._calls
             if call.waits and call.campaign.queue_name in agent.queues and call.campaign.tenant_id == agent.tenant_id
         ]
         if waiting and agent.state is AgentState.READY:
-            self._reserve(agent, min(waiting, key=lambda call: call.arrived_monotonic or 0.0))
+            self._reserve(
+                agent, min(waiting, key=lambda call: (call.for_agent != agent.id, call.arrived_monotonic or 0.0))
+            )
 
     def leg_answered(self, agent_id: int, channel: str) -> None:
         """A phone that we called entered our app."""

@@ -177,8 +177,9 @@ class Pacer:
         if self._clock.monotonic() >= campaign.promoted + _TICK_SECONDS:
             await promote(pool, campaign.id)
             campaign.promoted = self._clock.monotonic()
-        free = [agent.id for agent in self._agents.ready(campaign.queue_name, campaign.tenant_id)]
-        return await claim(pool, campaign.id, lines, self._config.node, judgement, free)
+        ready = self._agents.ready(campaign.queue_name, campaign.tenant_id)
+        free = {agent.id for agent in ready} - self._calls.awaited()
+        return await claim(pool, campaign.id, lines, self._config.node, judgement, sorted(free))
 
     def _reach(self) -> asyncpg.Pool:
         pool = self._pool()

@@ -138,3 +138,32 @@ async def test_a_pause_asked_for_while_reserved_holds_when_the_caller_hangs_up_b
 async def passed(seconds: float) -> None:
     """A time that the code under test waits for by itself."""
     await asyncio.sleep(seconds)
+
+
+async def test_an_agreed_callback_goes_to_its_agent_and_not_to_the_longest_idle() -> None:
+    stage = Stage(agents=3)
+    stage.call.for_agent = 2
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await stage.settle()
+    assert stage.states() == ["ready", "reserved", "ready"]
+
+
+async def test_other_callers_leave_the_agent_alone_who_awaits_a_callback_while_somebody_else_is_free() -> None:
+    stage = Stage(agents=2)
+    other = Call("other", campaign(), 2, "+358401234568", History(1, {}), Facts(NOW), 0.0, for_agent=1)
+    stage.calls.add(other)
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await stage.settle()
+    assert stage.states() == ["ready", "reserved"]
+    stage.talk.customer_arrived("other", NOW, "")
+    await stage.settle()
+    assert stage.states() == ["reserved", "reserved"]
+
+
+async def test_a_callback_whose_agent_is_busy_goes_to_whoever_is_free() -> None:
+    stage = Stage(agents=2)
+    stage.agent(1).state = AgentState.WRAP_UP
+    stage.call.for_agent = 1
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await stage.settle()
+    assert stage.states() == ["wrap_up", "reserved"]
