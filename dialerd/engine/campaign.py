@@ -51,6 +51,7 @@ class Campaign:
     decision: Decision | None = None
     idle_until: float = 0.0  # monotonic; the claim found nothing to take and is not asked again before
     judged: Judgement | None = None
+    noted: tuple[str, tuple[int, ...]] | None = None  # version and open zone sets as last put on record
     promoted: float = 0.0  # monotonic; when contacts whose time had come were last put back into the queue
 
     def judge(self, sets: ZoneSets, country_of: Mapping[str, str], now: datetime) -> Judgement:

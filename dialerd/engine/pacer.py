@@ -143,6 +143,7 @@ class Pacer:
         try:
             async with self._claiming:
                 judgement = campaign.judge(self._zone_sets, _COUNTRY_OF, self._clock.now())
+                self._note_windows(campaign, judgement)
                 result = await self._claim(campaign, lines, judgement)
                 fresh = self._begin(campaign, result)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -156,6 +157,17 @@ class Pacer:
         self._buckets[campaign.trunk].take(len(fresh))
         await self._place(fresh, trunk, judgement.until)
         return None
+
+    def _note_windows(self, campaign: Campaign, judgement: Judgement) -> None:
+        """Which zones are open goes on record when it changes: the decision about every contact of the others."""
+        judged = judgement.terms.version, judgement.open
+        if judged == campaign.noted:
+            return
+        campaign.noted = judged
+        open_ = sorted({zone for id_ in judgement.open for zone in self._zone_sets[id_]})
+        shut = sorted({zone for zones in self._zone_sets.values() for zone in zones} - set(open_))
+        detail = {"open": open_, "closed": shut, "version": judgement.terms.version}
+        self._ledger.put(record.note(campaign.tenant_id, campaign.id, self._clock.now(), "windows", detail))
 
     def _begin(self, campaign: Campaign, result: Claim) -> list[Call]:
         """The attempts of a claim as live calls."""
@@ -286,9 +298,8 @@ class Pacer:
             self._on_complete(campaign)
         if self._refusals.get(campaign.id) != refusal:  # on record when it changes, not every second
             self._refusals[campaign.id] = refusal
-            self._ledger.put(
-                record.note(campaign.tenant_id, campaign.id, self._clock.now(), "not_dialed", {"rule": refusal})
-            )
+            detail = {"rule": refusal, "version": campaign.terms.version}
+            self._ledger.put(record.note(campaign.tenant_id, campaign.id, self._clock.now(), "not_dialed", detail))
         return f"the claim gave nothing: {refusal}"
 
     def _decided(self, campaign: Campaign, lines: int, reason: str) -> None:
