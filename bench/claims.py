@@ -7,21 +7,30 @@ number in five; one number in a hundred is barred. Commits wait for the disk.
 import asyncio
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from zoneinfo import available_timezones
 
 import asyncpg
+from pydantic import SecretStr
 
+from dialerd import config
 from dialerd.core.limits import Lockout, parse
 from dialerd.core.schedule import Schedule
 from dialerd.core.terms import Judgement, Terms, judge
+from dialerd.core.windows import parse as windows
 from dialerd.places.zones import country_of
 from dialerd.store.claim import claim
+from dialerd.store.migrate import migrate
+from dialerd.store.pool import connect
 from dialerd.store.terms import zone_sets
+from lab.services import Postgres
 
 FILL_SECONDS = 3600.0
+DATABASE = "claims"
 WANT = 100
+ROUNDS = 300
+WARM = 20  # rounds that are not counted: the plans are made in them
 _PER_STATEMENT = 250_000
 _LIMITS = tuple(map(parse, ("3/24h/tenant", "7/7d/tenant/person", "20/ever")))
 _LOCKOUTS = (Lockout("abandon", ("abandoned",), 72 * 3600), Lockout("refusal", ("refusal",), 60 * 86400, whom="person"))
@@ -48,7 +57,7 @@ async def campaign(pool: asyncpg.Pool, name: str) -> int:
     return found
 
 
-async def fill(pool: asyncpg.Pool, campaign_id: int, count: int, say: Any) -> None:
+async def fill(pool: asyncpg.Pool, campaign_id: int, count: int, say: Callable[[str], None]) -> None:
     """Contacts for a campaign, priorities 0 to 9, the zones in turn; past attempts for one in five."""
     async with pool.acquire() as connection:
         await connection.execute(f"SET statement_timeout = '{FILL_SECONDS}s'")
@@ -74,7 +83,7 @@ async def fill(pool: asyncpg.Pool, campaign_id: int, count: int, say: Any) -> No
                    WHERE n.campaign_id = $1 AND dice % 5 = 0 AND n.id > (SELECT max(id) FROM numbers) - $2""",
                 campaign_id, min(_PER_STATEMENT, count - start), timeout=FILL_SECONDS,
             )  # fmt: skip
-            say(min(start + _PER_STATEMENT, count), count)
+            say(f"{min(start + _PER_STATEMENT, count):,} of {count:,} contacts")
 
 
 async def fill_register(pool: asyncpg.Pool, entries: int) -> None:
@@ -107,24 +116,18 @@ async def judgement(pool: asyncpg.Pool, campaign_id: int) -> Judgement:
         " FROM campaigns c JOIN tenants t ON t.id = c.tenant_id WHERE c.id = $1",
         campaign_id,
     )
-    week = Schedule(tuple(_around_the_clock()))
+    week = Schedule(tuple(windows(["always"])))
     return judge(Terms(week, _LIMITS, _LOCKOUTS, row["version"]), await zone_sets(pool), country_of(), row["now"])
-
-
-def _around_the_clock() -> Any:
-    from dialerd.core.windows import parse as windows
-
-    return windows(["always"])
 
 
 async def timed_claims(pool: asyncpg.Pool, campaign_id: int, rounds: int) -> list[float]:
     """Milliseconds of each claim of 100; what was taken stays taken, as in a day's work."""
     times = []
-    for round_ in range(rounds + 20):
+    for round_ in range(rounds + WARM):
         terms = await judgement(pool, campaign_id)
         began = time.perf_counter()
         result = await claim(pool, campaign_id, WANT, "bench", terms)
-        if round_ >= 20:  # the plans are cached by then
+        if round_ >= WARM:
             times.append((time.perf_counter() - began) * 1000)
         if len(result.taken) != WANT:
             raise RuntimeError(f"the claim took {len(result.taken)}: {result.refusal}")
@@ -145,13 +148,10 @@ async def _end(pool: asyncpg.Pool, attempts: Sequence[str]) -> None:
 
 async def doubles(pool: asyncpg.Pool, campaign_id: int, claims: int, claimers: int = 8) -> dict[str, Any]:
     """Claimers at the same time until so many contacts are taken; how many were taken twice while still live."""
-    left = claims
     began = time.perf_counter()
 
     async def work() -> None:
-        nonlocal left
-        while left > 0:
-            left -= WANT
+        while len(taken) < claims:
             result = await claim(pool, campaign_id, WANT, "bench", await judgement(pool, campaign_id))
             taken.extend(each.contact_id for each in result.taken)
 
@@ -162,6 +162,48 @@ async def doubles(pool: asyncpg.Pool, campaign_id: int, claims: int, claimers: i
         "double_claims": len(taken) - len(set(taken)),
         "claims_per_s": round(len(taken) / (time.perf_counter() - began)),
     }
+
+
+async def measure(
+    server: Postgres, small: int, large: int, dnc: int, claims: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The figures of the claim, at both sizes in one run. The database is left for others to measure on."""
+    settings = config.Postgres(
+        dsn=await server.create_database(DATABASE), password=SecretStr(server.password), statement_timeout_seconds=300,
+        pool_size=12,
+    )  # fmt: skip
+    pool = await connect(settings, "bench")
+    try:
+        await migrate(pool)
+        say(f"{dnc:,} do-not-call numbers")
+        await fill_register(pool, dnc)
+        little = await campaign(pool, "small")
+        await fill(pool, little, small, say)
+        await settle(pool)
+        say("claims of 100")
+        at_small = figures(await timed_claims(pool, little, ROUNDS))
+        big = await campaign(pool, "large")
+        await fill(pool, big, large, say)
+        say("vacuum")
+        await settle(pool)
+        say("claims of 100")
+        at_large = figures(await timed_claims(pool, big, ROUNDS))
+        say(f"{claims:,} claims by 8 claimers")
+        return {
+            "p50_ms": at_large["p50_ms"],
+            "p99_ms": at_large["p99_ms"],
+            "p50_ms_at_small": at_small["p50_ms"],
+            "p99_ms_at_small": at_small["p99_ms"],
+            "ratio_p50": round(at_large["p50_ms"] / at_small["p50_ms"], 2),
+            "contacts": large,
+            "contacts_at_small": small,
+            "dnc_numbers": dnc,
+            "zones": len(zones()),
+            "rounds": ROUNDS,
+            **await doubles(pool, big, claims),
+        }
+    finally:
+        pool.terminate()
 
 
 def figures(times: Sequence[float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -114,16 +115,19 @@ class Postgres(Service):
     """A private PostgreSQL cluster in `folder`; the role `dialerd`, no superuser, owns the databases made here.
 
     `fsync=False` is for tests whose data may be lost with the machine: much faster, still safe against kill9.
+    `settings` are PostgreSQL's own.
     """
 
     user = "dialerd"
     _superuser = "postgres"
 
-    def __init__(self, folder: Path, port: int | None = None, fsync: bool = True) -> None:
+    def __init__(
+        self, folder: Path, port: int | None = None, fsync: bool = True, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.password = secrets.token_urlsafe(24)
         self.port = port or free_port()
         self.socket_folder: Path | None = None  # the unix socket; none in a container
-        settings = {} if fsync else {"fsync": "off", "full_page_writes": "off"}
+        settings = {**(settings or {}), **({} if fsync else {"fsync": "off", "full_page_writes": "off"})}
         if _local("postgres"):
             from lab.processes import PostgresProcess
 
