@@ -103,6 +103,14 @@ class Place:
                 raise AssertionError(f"outcomes are {dict(found)}, expected {expected}\n{self.daemon.tail(60)}")
             time.sleep(0.1)
 
+    async def until(self, query: str, expected: int, *args: object, seconds: float = 60.0) -> None:
+        """Waits until a query's number is the expected one."""
+        limit = time.monotonic() + seconds
+        while (found := await self.pool.fetchval(query, *args)) != expected:
+            if time.monotonic() > limit:
+                raise AssertionError(f"{query}: {found}, expected {expected}\n{self.daemon.tail(60)}")
+            time.sleep(0.1)
+
     def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """Waits for a condition; fails with the daemon's log when it does not come."""
         limit = time.monotonic() + seconds
@@ -122,7 +130,7 @@ class Place:
     # -- the end of every live test -------------------------------------------------------------------------------
 
     async def finish(self) -> None:
-        """Everything comes to rest, and the invariants I1, I4, I5, I6, I7 hold."""
+        """Everything comes to rest, and the invariants I1, I3, I4, I5, I6, I7, I13 hold."""
         await self.pool.execute("UPDATE campaigns SET state = 'paused' WHERE state = 'active'")
         if not self.daemon.running():
             self.start()  # a test that killed it: the next start has to put everything in order
@@ -154,6 +162,18 @@ class Place:
         assert not set(invites) - set(rows), f"I7: INVITEs without an attempt: {set(invites) - set(rows)}"
         sent = {a for a, outcome in rows.items() if outcome not in ("not_sent", "failed", "unknown")}
         assert not sent - set(invites), f"I7: attempts without an INVITE: {sent - set(invites)}"
+        late = await self.pool.fetch(
+            "SELECT a.id, a.dialed_at, e.detail->>'open_until' AS until FROM attempts a"
+            " JOIN call_events e ON e.attempt_id = a.id AND e.kind = 'claimed'"
+            " WHERE a.dialed_at >= (e.detail->>'open_until')::timestamptz"
+        )
+        assert not late, f"I3: dialled after what was judged had ended: {late}"
+        unexplained = await self.pool.fetch(
+            "SELECT a.id FROM attempts a WHERE (SELECT count(*) FROM call_events e"
+            " WHERE e.attempt_id = a.id AND e.kind = 'claimed'"
+            " AND e.detail ?& '{version,zones,open_until,calls_24h}') <> 1"
+        )
+        assert not unexplained, f"I13: dialled without a decision on record: {unexplained}"
         if not self.may_lose_cdrs:
             missing = set(invites) - self.site.lab.cdrs()
             assert not missing, f"I7: no CDR for {missing}"
