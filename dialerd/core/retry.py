@@ -47,18 +47,17 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a contact has behind it. `attempts`: this one included; `tries`: outcome → how often before this one;
-    `others`: how many other numbers of it may be dialled."""
+    """What a contact has behind it. `attempts`: this one included; `tries`: outcome → how often before this one."""
 
     attempts: int
     tries: Mapping[str, int]
-    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """`next_at` None: the contact is done. `counts`: whether the attempt is used up (not when it never left us).
-    `number`: whose turn it is then; "dead": this one is not dialled again, so the next."""
+    `number`: whose turn it is then; "dead": this one is not dialled again, so the next. Where there is no other, "next"
+    is the same one again, and the contact of a dead one is done: the record knows (record_v2)."""
 
     next_at: datetime | None
     counts: bool
@@ -71,14 +70,11 @@ def after(outcome: Outcome, history: History, rules: Rules, now: datetime) -> Re
     if outcome is Outcome.NOT_SENT:
         seconds = min(rules.delay_seconds, _AT_ONCE_SECONDS)
         return Retry(now + timedelta(seconds=seconds), False, "never left us")
-    dead = outcome is Outcome.INVALID
     if history.attempts > rules.max_retries:
         return Retry(None, True, f"{history.attempts} attempts made, {1 + rules.max_retries} allowed")
-    if dead:
-        if history.others == 0:
-            return Retry(None, True, "this number is not in service, and there is no other", "dead")
+    if outcome is Outcome.INVALID:
         at = now + timedelta(seconds=_AT_ONCE_SECONDS)
-        return Retry(at, True, "this number is not in service: the contact's next one", "dead")
+        return Retry(at, True, "this number is not in service: the contact's next one, if there is one", "dead")
     rule = rules.by_outcome.get(outcome)
     if outcome is Outcome.UNKNOWN or (rule is None and outcome in FINAL):
         return Retry(None, True, f"{outcome} is final")
@@ -87,9 +83,8 @@ def after(outcome: Outcome, history: History, rules: Rules, now: datetime) -> Re
     if before >= rule.times:
         return Retry(None, True, f"{outcome} {before + 1} times, {rule.times} more attempts allowed after it")
     seconds = min(rule.delay_seconds * rule.backoff**before, MAX_DELAY_SECONDS)
-    number: Which = "next" if rule.number == "next" and history.others > 0 else "same"
-    on = " on the next number" if number == "next" else ""
-    return Retry(now + timedelta(seconds=seconds), True, f"{outcome}: again in {seconds:g} s{on}", number)
+    on = " on the next number" if rule.number == "next" else ""
+    return Retry(now + timedelta(seconds=seconds), True, f"{outcome}: again in {seconds:g} s{on}", rule.number)
 
 
 def read(stored: Mapping[str, Mapping[str, Any]]) -> dict[Outcome, Rule]:

@@ -136,7 +136,7 @@ class Engine:
         retry = after(outcome, call.history, campaign.retry, now)
         self._ledger.put(*record.ended(call, event, outcome, retry, core.ended_at(call.facts, now)))
         campaign.outcomes[outcome] = campaign.outcomes.get(outcome, 0) + 1
-        campaign.pending += retry.next_at is not None
+        campaign.pending += retry.next_at is not None and retry.number != "dead"  # few have another one
         log.info(
             "call.ended", attempt=call.attempt, campaign=campaign.id, outcome=outcome.value, cause=call.facts.cause
         )

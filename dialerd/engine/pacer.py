@@ -175,7 +175,7 @@ class Pacer:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         fresh = [
             Call(
-                t.attempt, campaign, t.contact_id, t.e164, History(t.attempts, t.tries, t.others), Facts(now),
+                t.attempt, campaign, t.contact_id, t.e164, History(t.attempts, t.tries), Facts(now),
                 monotonic, for_agent=t.for_agent,
             )
             for t in result.taken

@@ -241,7 +241,7 @@ def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: flo
         cause=row["cause"],
     )
     return Call(
-        row["id"], campaign, row["contact_id"], row["e164"], History(row["attempts"], row["tries"], row["others"]),
+        row["id"], campaign, row["contact_id"], row["e164"], History(row["attempts"], row["tries"]),
         facts, claimed_monotonic,
         caller_id=row["caller_id"], agent_id=row["agent_id"],
     )  # fmt: skip

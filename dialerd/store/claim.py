@@ -17,8 +17,7 @@ _CLAIM = queries("engine").claim
 class Claimed:
     """An attempt that is written and committed, and may be dialled once.
 
-    `attempts` counts this one, `tries` (outcome → how often) does not; `others`: how many other numbers of the contact
-    may be dialled. `for_agent`: whose agreed callback this is.
+    `attempts` counts this one, `tries` (outcome → how often) does not. `for_agent`: whose agreed callback this is.
     """
 
     attempt: str
@@ -27,7 +26,6 @@ class Claimed:
     e164: str
     attempts: int
     tries: Mapping[str, int]
-    others: int
     for_agent: int | None = None
 
 
@@ -63,5 +61,5 @@ async def claim(
 
 
 def _claimed(row: Mapping[str, Any]) -> Claimed:
-    fields = ("contact_id", "number_id", "e164", "attempts", "tries", "others", "for_agent")
+    fields = ("contact_id", "number_id", "e164", "attempts", "tries", "for_agent")
     return Claimed(row["attempt_id"], *(row[name] for name in fields))

@@ -2,6 +2,53 @@
 -- function, and dials nothing, rather than by fewer rules.
 DROP FUNCTION claim_v1(bigint, integer, text, text[], timestamptz);
 
+-- What becomes of contacts that a claim has locked, looked at and not taken, and the decision about each on record.
+-- p_refused: [{"id", "position", "number_id", "e164", "rule", "until", "list", "attempts", "calls_24h", …}]
+CREATE FUNCTION put_aside_v1(p_tenant integer, p_campaign bigint, p_refused jsonb, p_version jsonb) RETURNS void
+LANGUAGE sql AS $$
+    WITH judged AS (
+        SELECT * FROM jsonb_to_recordset(p_refused) AS r (
+            id bigint, position smallint, number_id bigint, e164 text, rule text, until timestamptz, list text,
+            attempts integer, calls_24h bigint, calls_7d bigint, calls_30d bigint)
+    ), given_up AS (                              -- this number of theirs; perhaps there is another one
+        UPDATE numbers n SET dead = CASE WHEN judged.rule = 'dnc' THEN 'dnc' ELSE 'limit' END
+        FROM judged
+        WHERE (judged.rule = 'dnc' OR judged.until = 'infinity') AND n.id = judged.number_id
+        RETURNING n.id AS number_id, judged.id AS contact_id
+    ), aside AS (
+        UPDATE contacts q SET
+            state = CASE
+                WHEN judged.rule = 'max_retries' THEN 'done'
+                WHEN other.next_position IS NOT NULL THEN 'queued'
+                WHEN given_up.number_id IS NULL THEN 'waiting'
+                WHEN judged.rule = 'dnc' THEN 'suppressed'
+                ELSE 'done' END,
+            position = coalesce(other.next_position, q.position),
+            zone_set = coalesce(other.next_zone_set, q.zone_set),
+            next_at = CASE WHEN given_up.number_id IS NOT NULL THEN q.next_at
+                           WHEN judged.rule = 'live_call' THEN now() + interval '1 minute'
+                           ELSE coalesce(judged.until, q.next_at) END,
+            last_outcome = CASE WHEN judged.rule = 'dnc' AND other.next_position IS NULL THEN 'dnc'
+                                ELSE q.last_outcome END
+        FROM judged
+        LEFT JOIN given_up ON given_up.contact_id = judged.id
+        -- The number given up in this statement still looks alive to it, and is the last one in the round.
+        LEFT JOIN LATERAL (
+            SELECT a.next_position, a.next_zone_set FROM number_after(judged.id, judged.position) AS a
+            WHERE given_up.number_id IS NOT NULL AND a.next_position <> judged.position
+        ) AS other ON true
+        WHERE q.id = judged.id
+        RETURNING q.id, q.state, q.next_at
+    )
+    INSERT INTO call_events (tenant_id, campaign_id, attempt_id, at, kind, detail)
+    SELECT p_tenant, p_campaign, NULL, clock_timestamp(), 'not_dialed', jsonb_strip_nulls(jsonb_build_object(
+               'rule', judged.rule, 'contact', judged.id, 'number', judged.e164, 'list', judged.list,
+               'version', p_version, 'attempts', judged.attempts, 'calls_24h', judged.calls_24h,
+               'calls_7d', judged.calls_7d, 'calls_30d', judged.calls_30d,
+               'next_at', CASE WHEN aside.state = 'waiting' THEN aside.next_at END, 'then', aside.state))
+    FROM aside JOIN judged ON judged.id = aside.id
+$$;
+
 -- Takes up to p_want contacts of a campaign and writes their attempts. Either rows with an attempt, or one row whose
 -- `refusal` says which gate is shut:
 --   disabled            the installation's or the tenant's kill switch is off
@@ -25,8 +72,8 @@ CREATE FUNCTION claim_v2(
     p_campaign bigint, p_want integer, p_node text, p_terms jsonb, p_agents bigint[] DEFAULT '{}',
     p_trunk text DEFAULT NULL, p_batch uuid DEFAULT NULL
 ) RETURNS TABLE (
-    attempt_id uuid, contact_id bigint, number_id bigint, e164 text, attempts integer, tries jsonb, others integer,
-    for_agent bigint, refusal text
+    attempt_id uuid, contact_id bigint, number_id bigint, e164 text, attempts integer, tries jsonb, for_agent bigint,
+    refusal text
 ) LANGUAGE plpgsql
 -- Every access here is by index, at every size, and planning anew would cost as much as the claim.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_mergejoin = off
@@ -54,6 +101,7 @@ DECLARE
     locking   text[] := ARRAY(SELECT DISTINCT w FROM jsonb_to_recordset(p_terms -> 'lockouts') AS l (after jsonb),
                                                      jsonb_array_elements_text(l.after) AS w);
     persons   boolean := (p_terms -> 'limits') || (p_terms -> 'lockouts') @> '[{"whom": "person"}]';
+    refused   jsonb := '[]';
     r         record;
 BEGIN
     SELECT * INTO c FROM campaigns WHERE id = p_campaign FOR NO KEY UPDATE;
@@ -189,35 +237,6 @@ BEGIN
                                       callback_agent_id = NULL
                 FROM made WHERE q.id = made.contact_id
                 RETURNING q.id
-            ), given_up AS (                      -- this number of theirs; perhaps there is another one
-                UPDATE numbers n SET dead = CASE WHEN judged.rule = 'dnc' THEN 'dnc' ELSE 'limit' END
-                FROM judged
-                WHERE (judged.rule = 'dnc' OR judged.until = 'infinity') AND n.id = judged.number_id
-                RETURNING n.id AS number_id, judged.id AS contact_id
-            ), aside AS (
-                UPDATE contacts q SET
-                    state = CASE
-                        WHEN judged.rule = 'max_retries' THEN 'done'
-                        WHEN other.next_position IS NOT NULL THEN 'queued'
-                        WHEN given_up.number_id IS NULL THEN 'waiting'
-                        WHEN judged.rule = 'dnc' THEN 'suppressed'
-                        ELSE 'done' END,
-                    position = coalesce(other.next_position, q.position),
-                    zone_set = coalesce(other.next_zone_set, q.zone_set),
-                    next_at = CASE WHEN given_up.number_id IS NOT NULL THEN q.next_at
-                                   WHEN judged.rule = 'live_call' THEN now() + interval '1 minute'
-                                   ELSE coalesce(judged.until, q.next_at) END,
-                    last_outcome = CASE WHEN judged.rule = 'dnc' AND other.next_position IS NULL THEN 'dnc'
-                                        ELSE q.last_outcome END
-                FROM judged
-                LEFT JOIN given_up ON given_up.contact_id = judged.id
-                -- The number given up in this statement still looks alive to it, and is the last one in the round.
-                LEFT JOIN LATERAL (
-                    SELECT a.next_position, a.next_zone_set FROM number_after(judged.id, judged.position) AS a
-                    WHERE given_up.number_id IS NOT NULL AND a.next_position <> judged.position
-                ) AS other ON true
-                WHERE judged.rule IS NOT NULL AND q.id = judged.id
-                RETURNING q.id, q.state, q.next_at
             ), noted AS (
                 INSERT INTO call_events (tenant_id, campaign_id, attempt_id, at, kind, detail)
                 SELECT c.tenant_id, c.id, made.id, made.claimed_at, 'claimed', jsonb_build_object(
@@ -226,22 +245,13 @@ BEGIN
                            'open_until', p_terms -> 'valid_until', 'calls_24h', judged.calls_24h,
                            'calls_7d', judged.calls_7d, 'calls_30d', judged.calls_30d)
                 FROM made JOIN judged ON judged.id = made.contact_id
-                UNION ALL
-                SELECT c.tenant_id, c.id, NULL, clock_timestamp(), 'not_dialed', jsonb_strip_nulls(jsonb_build_object(
-                           'rule', judged.rule, 'contact', judged.id, 'number', judged.e164, 'list', judged.list,
-                           'version', p_terms -> 'version', 'attempts', judged.attempts,
-                           'calls_24h', judged.calls_24h, 'calls_7d', judged.calls_7d, 'calls_30d', judged.calls_30d,
-                           'next_at', CASE WHEN aside.state = 'waiting' THEN aside.next_at END, 'then', aside.state))
-                FROM aside JOIN judged ON judged.id = aside.id
             )
-            SELECT judged.*, made.id AS made_id, CASE WHEN made.id IS NOT NULL THEN (
-                       SELECT count(*) FROM numbers n
-                       WHERE n.contact_id = judged.id AND n.position <> judged.position AND n.dead IS NULL
-                         AND n.zone_set <> 0) END AS others
-            FROM judged LEFT JOIN made ON made.contact_id = judged.id
+            SELECT judged.*, made.id AS made_id FROM judged LEFT JOIN made ON made.contact_id = judged.id
         LOOP
             seen := seen + 1;
-            IF r.made_id IS NOT NULL THEN
+            IF r.rule IS NOT NULL THEN
+                refused := refused || to_jsonb(r);
+            ELSIF r.made_id IS NOT NULL THEN
                 taken := taken + 1;
                 agents := array_remove(agents, r.callback_agent_id);
                 attempt_id := r.made_id;
@@ -250,11 +260,14 @@ BEGIN
                 e164 := r.e164;
                 attempts := r.attempts + 1;
                 tries := r.tries;
-                others := r.others;
                 for_agent := r.callback_agent_id;
                 RETURN NEXT;
             END IF;
         END LOOP;
+        IF refused <> '[]' THEN
+            PERFORM put_aside_v1(c.tenant_id, c.id, refused, p_terms -> 'version');
+            refused := '[]';
+        END IF;
         looked := looked + seen;
         EXIT WHEN taken >= room OR seen = 0 OR looked >= 5000;
         batch := least(batch * 2, 1000);

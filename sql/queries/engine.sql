@@ -2,7 +2,7 @@
 
 -- name: claim
 -- Takes contacts and writes their attempts, every gate inside; or one row with the gate that refused.
-SELECT attempt_id::text, contact_id, number_id, e164, attempts, tries, others, for_agent, refusal
+SELECT attempt_id::text, contact_id, number_id, e164, attempts, tries, for_agent, refusal
 FROM claim_v2($1, $2, $3, $4, $5, $6, $7);
 
 -- name: promote
@@ -41,9 +41,7 @@ RETURNING c.id;
 -- The attempts of a node that have not ended: what a daemon takes over when it starts.
 SELECT a.id::text, a.tenant_id, a.campaign_id, a.contact_id, a.e164, a.trunk, a.agent_id, a.caller_id, a.state,
        a.machine, a.dial_status, a.cause, a.claimed_at, a.dialed_at, a.ringing_at, a.answered_at, a.connected_at,
-       a.number_id, coalesce(c.attempts, 1) AS attempts, coalesce(c.tries, '{}') AS tries,
-       (SELECT count(*) FROM numbers n WHERE n.contact_id = c.id AND n.position <> c.position AND n.dead IS NULL
-                                         AND n.zone_set <> 0) AS others
+       a.number_id, coalesce(c.attempts, 1) AS attempts, coalesce(c.tries, '{}') AS tries
 FROM attempts a LEFT JOIN contacts c ON c.id = a.contact_id
 WHERE a.node = $1 AND a.ended_at IS NULL;
 

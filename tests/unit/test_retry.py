@@ -32,7 +32,7 @@ def test_without_retries_the_first_attempt_is_the_last() -> None:
     assert after_simple(Outcome.BUSY, 1, 0, 300).next_at is None
 
 
-@pytest.mark.parametrize("outcome", sorted(set(Outcome) - set(TRIED_AGAIN) - {Outcome.NOT_SENT}))
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - set(TRIED_AGAIN) - {Outcome.NOT_SENT, Outcome.INVALID}))
 def test_a_final_outcome_is_never_dialled_again_whatever_is_left(outcome: Outcome) -> None:
     retry = after_simple(outcome, 1, 100, 300)
     assert (retry.next_at, retry.counts) == (None, True)
@@ -61,15 +61,15 @@ def test_each_outcome_has_its_own_delay_that_backs_off_and_its_own_count() -> No
     assert after(Outcome.MACHINE, History(5, {"busy": 4}), RULES, NOW).next_at == NOW + timedelta(seconds=300)
 
 
-def test_a_rule_may_go_on_with_the_next_number_where_there_is_one() -> None:
-    assert after(Outcome.NO_ANSWER, History(1, {}, others=2), RULES, NOW).number == "next"
-    assert after(Outcome.NO_ANSWER, History(1, {}, others=0), RULES, NOW).number == "same"
+def test_a_rule_may_go_on_with_the_next_number() -> None:
+    assert after(Outcome.NO_ANSWER, History(1, {}), RULES, NOW).number == "next"
+    assert after(Outcome.BUSY, History(1, {}), RULES, NOW).number == "same"
 
 
 def test_a_number_out_of_service_is_given_up_and_the_next_one_comes_at_once() -> None:
-    retry = after(Outcome.INVALID, History(1, {}, others=1), RULES, NOW)
+    retry = after(Outcome.INVALID, History(1, {}), RULES, NOW)
     assert (retry.number, retry.next_at) == ("dead", NOW + timedelta(seconds=10))
-    assert after(Outcome.INVALID, History(1, {}), RULES, NOW).next_at is None
+    assert after(Outcome.INVALID, History(11, {}), RULES, NOW).next_at is None
 
 
 def test_a_rule_may_bring_back_what_is_final_without_one() -> None:
