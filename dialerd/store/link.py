@@ -21,7 +21,7 @@ from dialerd.store.pool import DatabaseUnreachable, connect
 log = structlog.get_logger(__name__)
 
 CHANNEL = "dialerd"
-_PROBE_SECONDS = 2.0
+_PROBE_SECONDS = 0.9  # between probes, and for one: silence is noticed within two seconds (I10)
 _MAX_SKEW_SECONDS = 5.0  # between our clock and the database's: windows are judged by ours, gated by its
 
 

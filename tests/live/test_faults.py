@@ -3,6 +3,7 @@
 The names in brackets are the rows of the fault matrix. The invariants are asserted at the end of each test by `place`.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -194,6 +195,29 @@ async def test_postgresql_killed_in_mid_call_loses_no_result_and_dialling_resume
     place.daemon.until_dialing(RECOVERY_SECONDS)
     assert before == 2
     await place.until_outcomes(connected=2, busy=5)
+
+
+async def test_a_database_that_falls_silent_stops_the_dialling_within_two_seconds(place: Place) -> None:
+    """[I10] No FIN, no reset; what no claim has answered for is not dialled."""
+    port = place.site.lab.ports.postgres
+    with Proxy(port) as proxy:
+        dsn = place.site.postgres.dsn(place.site.database).replace(str(port), str(proxy.port))
+        place.configure(postgres={"dsn": dsn})
+        await place.campaign(*[Behaviour.BUSY] * 400, ring_timeout_seconds=5)
+        names = await place.agents(2)
+        place.start()
+        place.connect(names)
+        place.wait(lambda: len(place.invites()) > 3, 10, "dialling")
+        proxy.silence()
+        silent = time.time()
+        place.wait(lambda: link(place, "postgres") == "down", 10, "the silence to be noticed")
+        place.wait(lambda: not place.calls(), 60, "the calls in flight to end")
+        seen = len(place.invites())
+        late = [invite.at - silent for invite in place.invites() if invite.at > silent + 2]
+        assert late == []
+        proxy.heal()
+        place.wait(lambda: len(place.invites()) > seen, RECOVERY_SECONDS, "dialling again")
+        await place.finish()
 
 
 async def test_redis_flushed_and_restarted_in_mid_run_loosens_nothing(place: Place) -> None:
