@@ -6,7 +6,21 @@ from pathlib import Path
 import click
 
 from dialerd import __version__
-from dialerd.cli import agent, call, callerid, campaign, contacts, db, dnc, holiday, profile, setup, switch, tenant, trunk
+from dialerd.cli import (
+    agent,
+    call,
+    callerid,
+    campaign,
+    contacts,
+    db,
+    dnc,
+    holiday,
+    profile,
+    setup,
+    switch,
+    tenant,
+    trunk,
+)
 from dialerd.cli.common import EXIT_CODES, Failures, Session
 from dialerd.cli.status import status
 from dialerd.config_file import DEFAULT_PATH, PATH_VARIABLE

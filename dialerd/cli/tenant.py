@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
 
 import click
 
@@ -11,22 +10,19 @@ from dialerd.core import money
 from dialerd.store import tenants
 
 
-class Amount(click.ParamType):
-    """An amount of money; where `none` is allowed it stands for no balance."""
+def _price(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | None:
+    return None if value is None else _read(value, money.LIMIT)
 
-    name = "amount"
 
-    def __init__(self, limit: Decimal = money.LIMIT, *, none: bool = False) -> None:
-        self._limit, self._none = limit, none
+def _balance(ctx: click.Context, param: click.Parameter, value: str | None) -> Decimal | tenants.Unlimited | None:
+    return "unlimited" if value == "none" else None if value is None else _read(value, money.BALANCE_LIMIT)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The amount as a Decimal, or "none"."""
-        if isinstance(value, Decimal) or (self._none and value == "none"):
-            return value
-        try:
-            return money.amount(value, self._limit)
-        except money.AmountRefused as error:
-            self.fail(str(error), param, ctx)
+
+def _read(text: str, limit: Decimal) -> Decimal:
+    try:
+        return money.amount(text, limit)
+    except money.AmountRefused as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.group("tenant")
@@ -52,7 +48,7 @@ async def list_command(session: Session, as_json: bool) -> None:
         show_json({"tenants": found})
         return
     rows = [
-        (t.name, t.enabled, t.default_region, _balance(t), t.price_attempt, t.price_minute, t.campaigns) for t in found
+        (t.name, t.enabled, t.default_region, _left(t), t.price_attempt, t.price_minute, t.campaigns) for t in found
     ]
     show_table(("NAME", "ENABLED", "REGION", "BALANCE", "PER ATTEMPT", "PER MINUTE", "CAMPAIGNS"), rows)
 
@@ -67,33 +63,34 @@ async def show(session: Session, as_json: bool, name: str) -> None:
 
 @command(group, "set")
 @click.argument("name")
-@click.option("--price-attempt", type=Amount(), help="What one attempt costs.")
-@click.option("--price-minute", type=Amount(), help="What a started minute of talk costs.")
-@click.option("--balance", type=Amount(money.BALANCE_LIMIT, none=True), help="Prepaid money, or none: unlimited.")
+@click.option("--price-attempt", callback=_price, metavar="AMOUNT", help="What one attempt costs.")
+@click.option("--price-minute", callback=_price, metavar="AMOUNT", help="What a started minute of talk costs.")
+@click.option("--balance", callback=_balance, metavar="AMOUNT|none", help="Prepaid money; none: no limit.")
 async def set_command(
     session: Session,
     as_json: bool,
     name: str,
     price_attempt: Decimal | None,
     price_minute: Decimal | None,
-    balance: Any,
+    balance: Decimal | tenants.Unlimited | None,
 ) -> None:
     """Set prices and balance. Calls that are under way keep the attempt's price they began with."""
-    given: dict[str, Any] = {"price_attempt": price_attempt, "price_minute": price_minute, "balance": balance}
-    changes = {field: value for field, value in given.items() if value is not None}
-    if not changes:
+    if price_attempt is price_minute is balance is None:
         raise click.UsageError("nothing to set: give --price-attempt, --price-minute or --balance")
-    if changes.get("balance") == "none":
-        changes["balance"] = None
     async with session.pool() as pool:
-        _show(await tenants.set_money(pool, name, session.by, **changes), as_json)
+        changed = await tenants.set_money(
+            pool, name, session.by, balance=balance, price_attempt=price_attempt, price_minute=price_minute
+        )
+    _show(changed, as_json)
 
 
 @command(group, "credit")
 @click.argument("name")
-@click.argument("amount", type=Amount(money.BALANCE_LIMIT))
-async def credit(session: Session, as_json: bool, name: str, amount: Decimal) -> None:
+@click.argument("amount", callback=_balance)
+async def credit(session: Session, as_json: bool, name: str, amount: Decimal | tenants.Unlimited) -> None:
     """Add AMOUNT to a company's balance."""
+    if amount == "unlimited":
+        raise click.UsageError("a credit is an amount; no limit: dialer-admin tenant set NAME --balance none")
     async with session.pool() as pool:
         _show(await tenants.credit(pool, name, amount, session.by), as_json)
 
@@ -121,10 +118,10 @@ def _show(tenant: tenants.Tenant, as_json: bool) -> None:
     if as_json:
         show_json(tenant)
     else:
-        show_fields({**asdict(tenant), "balance": _balance(tenant)})
+        show_fields({**asdict(tenant), "balance": _left(tenant)})
 
 
-def _balance(tenant: tenants.Tenant) -> object:
+def _left(tenant: tenants.Tenant) -> object:
     return "unlimited" if tenant.balance is None else tenant.balance
 
 

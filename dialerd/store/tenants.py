@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Literal
 
 import asyncpg
 
@@ -26,7 +26,7 @@ _INSTALLATION, _SET_INSTALLATION, _NOTE, _LIVE = (
 )
 _ADD_EVENT = queries("admin").add_event
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
-UNCHANGED: Final = object()
+Unlimited = Literal["unlimited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,17 @@ async def set_money(
     name: str,
     by: str,
     *,
-    balance: Decimal | None | object = UNCHANGED,
-    price_attempt: Decimal | object = UNCHANGED,
-    price_minute: Decimal | object = UNCHANGED,
+    balance: Decimal | Unlimited | None = None,
+    price_attempt: Decimal | None = None,
+    price_minute: Decimal | None = None,
 ) -> Tenant:
-    """New prices or balance (None: unlimited); attempts that are claimed already keep what they cost then."""
+    """New prices or balance, where given; attempts that are claimed already keep what they cost then."""
     wanted = {"balance": balance, "price_attempt": price_attempt, "price_minute": price_minute}
     async with pool.acquire() as connection, connection.transaction():
         row = await _locked(connection, name)
-        new = {field: row[field] if value is UNCHANGED else value for field, value in wanted.items()}
+        new = {field: row[field] if value is None else value for field, value in wanted.items()}
+        if new["balance"] == "unlimited":
+            new["balance"] = None
         changes = {f: {"from": _text(row[f]), "to": _text(new[f])} for f in new if new[f] != row[f]}
         if changes:
             await connection.execute(_SET_MONEY, row["id"], *new.values())

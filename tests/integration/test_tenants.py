@@ -117,7 +117,7 @@ def end(attempt: str, outcome: str, talk: float | None) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_money_is_lost_or_made_by_eight_writers_at_a_time(pool: asyncpg.Pool, seed: int) -> None:
     """Each spends and settles as it likes; some ends are written twice, as after a lost COMMIT reply."""
-    chance = random.Random(seed)  # noqa: S311 -- a test's dice
+    chance = random.Random(seed)
     ids = await paid_campaigns(pool, 150)
     expected: dict[str, Decimal] = {}
 
@@ -135,7 +135,7 @@ async def test_no_money_is_lost_or_made_by_eight_writers_at_a_time(pool: asyncpg
             for _ in range(dice.choice([1, 1, 2])):
                 await pool.execute("SELECT record_v2(gen_random_uuid(), 'n', 1, $1)", rows)
 
-    await asyncio.gather(*(writer(random.Random(chance.random())) for _ in range(8)))  # noqa: S311 -- a test's dice
+    await asyncio.gather(*(writer(random.Random(chance.random())) for _ in range(8)))
     costs = {str(r["id"]): r["cost"] for r in await pool.fetch("SELECT id, cost FROM attempts")}
     assert costs == expected
     balance = await pool.fetchval("SELECT balance FROM tenants WHERE id = 1")
