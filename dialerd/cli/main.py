@@ -17,6 +17,7 @@ from dialerd.cli import (
     holiday,
     profile,
     setup,
+    stats,
     switch,
     tenant,
     trunk,
@@ -47,7 +48,10 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
     ctx.obj = Session(config_path, tenant_name)
 
 
-for module in (setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile, tenant, switch):
+for module in (
+    *(setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile),
+    *(tenant, switch, stats),
+):
     module.register(cli)
 cli.add_command(status)
 
