@@ -44,8 +44,9 @@ class CampaignStats:
 
     answer_rate: answered of completed, in percent. average_duration: seconds from answer to end of the calls that an
     agent had. calls_per_hour: completed, by the hours of dialling: the time since the first call, of which a pause
-    between calls counts at most ten minutes, so that nights do not (looked at in steps of five minutes). All three are 0 while there is nothing to divide.
-    Agents: those of the campaign's queue; available are ready, busy are reserved, on a call or in wrap-up.
+    between calls counts at most ten minutes, so that nights do not (steps of five minutes). All three are 0 while
+    there is nothing to divide. Agents: those of the campaign's queue; available are ready, busy are reserved, on a
+    call or in wrap-up.
     """
 
     campaign_id: int

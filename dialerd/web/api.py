@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from starlette.routing import BaseRoute
 
 from dialerd.config import Config
-from dialerd.web import stats
+from dialerd.web import contacts, stats
 from dialerd.web.app import Surface
 from dialerd.web.database import Database
 
@@ -16,6 +16,6 @@ def routes(config: Config, database: Database, redis: Redis) -> Callable[[Surfac
     whoever is not signed in, unless they have a token of their own."""
 
     def all_of(surface: Surface) -> list[BaseRoute]:
-        return [*stats.routes(surface, database, redis)]
+        return [*stats.routes(surface, database, redis), *contacts.routes(surface, database)]
 
     return all_of

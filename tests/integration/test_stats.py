@@ -229,6 +229,7 @@ async def test_the_command_shows_the_same_table(admin: Admin, pool: asyncpg.Pool
 @pytest.mark.accepts("RPT-04")
 async def test_numbers_by_status_and_calls_by_day_in_percent(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool, 0)
+    ends: list[tuple[str, str | None, str | None]]
     ends = [("queued", None, None), ("waiting", "busy", None), ("done", "connected", None), ("suppressed", "dnc", None)]
     ends += [("done", "connected", "not_interested"), ("done", "no_answer", "power_off"), ("done", "no_answer", None)]
     ends += [("done", "hung_up", None)]
