@@ -28,8 +28,11 @@ BEGIN
     -- The installation''s lists bind every tenant, so every tenant may see them; only ''all'' may change them.
     FOREACH name IN ARRAY ARRAY['dnc_lists', 'trunks'] LOOP
         EXECUTE format('CREATE POLICY own ON %I USING (%s)', name, own);
-        EXECUTE format('CREATE POLICY shared ON %I FOR SELECT USING (tenant_id IS NULL)', name);
+        EXECUTE format('CREATE POLICY shared ON %I FOR SELECT USING'
+                    || ' (tenant_id IS NULL AND (SELECT session_tenant()) IS NOT NULL)', name);
     END LOOP;
+    EXECUTE 'CREATE POLICY own ON installation USING ((SELECT session_tenant()) = 0)';
+    EXECUTE 'CREATE POLICY shared ON installation FOR SELECT USING ((SELECT session_tenant()) IS NOT NULL)';
     FOREACH name IN ARRAY ARRAY['dnc_numbers', 'dnc_prefixes'] LOOP
         EXECUTE format('CREATE POLICY seen ON %I FOR SELECT USING ((SELECT session_tenant()) = 0'
                     || ' OR EXISTS (SELECT FROM dnc_lists l WHERE l.id = list_id))', name);
@@ -38,8 +41,23 @@ BEGIN
     END LOOP;
     FOREACH name IN ARRAY ARRAY['tenants', 'campaigns', 'campaign_windows', 'lists', 'contacts', 'numbers', 'agents',
                                 'agent_queues', 'agent_states', 'caller_ids', 'attempts', 'call_events', 'consents',
-                                'inputs', 'holidays_extra', 'dnc_lists', 'dnc_numbers', 'dnc_prefixes', 'trunks']
+                                'inputs', 'holidays_extra', 'dnc_lists', 'dnc_numbers', 'dnc_prefixes', 'trunks',
+                                'installation']
     LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', name);
     END LOOP;
 END $$;
+
+-- What belongs to a campaign belongs to the campaign's tenant. One foreign key says the same as two.
+ALTER TABLE lists
+    DROP CONSTRAINT lists_tenant_id_fkey, DROP CONSTRAINT lists_campaign_id_fkey,
+    ADD FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns (tenant_id, id) ON DELETE CASCADE;
+ALTER TABLE attempts
+    DROP CONSTRAINT attempts_tenant_id_fkey, DROP CONSTRAINT attempts_campaign_id_fkey,
+    ADD FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns (tenant_id, id);
+ALTER TABLE caller_ids
+    DROP CONSTRAINT caller_ids_campaign_id_fkey,
+    ADD FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns (tenant_id, id) ON DELETE CASCADE;
+ALTER TABLE dnc_lists
+    DROP CONSTRAINT dnc_lists_campaign_id_fkey,
+    ADD FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns (tenant_id, id) ON DELETE CASCADE;
