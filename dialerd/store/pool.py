@@ -44,6 +44,7 @@ async def connect(postgres: Postgres, application_name: str, tenant_id: int | No
                 "dialerd.tenant": "all" if tenant_id is None else str(tenant_id),
                 "statement_timeout": str(statement_ms),
                 "lock_timeout": str(statement_ms // 2),
+                "jit": "off",  # compiling a claim takes PostgreSQL seconds, running it milliseconds
                 "idle_in_transaction_session_timeout": str(statement_ms * 2),
             },
             init=_prepare,
