@@ -47,6 +47,11 @@ class Number:
     zones: tuple[str, ...]
 
 
+def known_region(region: str) -> bool:
+    """Whether numbers without a country code can be read by it (ISO 3166, upper case)."""
+    return region in phonenumbers.SUPPORTED_REGIONS
+
+
 def parse(text: str, default_region: str) -> Number:
     """The one key of a number however it was spelled, or `NumberRefused`.
 

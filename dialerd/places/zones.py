@@ -26,3 +26,9 @@ def country_of() -> Mapping[str, str]:
         if target in found:
             found[name] = found[target]
     return found
+
+
+@cache
+def main_zone(country: str) -> str | None:
+    """The zone in which most of a country (ISO 3166) lives: zone.tab names it first."""
+    return next((zone for zone, of in country_of().items() if of == country), None)

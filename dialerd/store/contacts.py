@@ -23,7 +23,7 @@ _Q = queries("contacts")
 _LOCK, _EXISTS, _KNOWN, _DNC = _Q.lock_import, _Q.campaign_exists, _Q.known_numbers, _Q.dnc_numbers
 _ELSEWHERE, _NEW_IDS, _COUNT, _NOTIFY = _Q.known_elsewhere, _Q.new_ids, _Q.count, _Q.notify
 _BY_INDEX, _ZONE_SET, _ADD_LIST, _COUNT_LIST = _Q.by_index, _Q.zone_set, _Q.add_list, _Q.count_list
-_ADD_CONTACTS, _ADD_NUMBERS = _Q.add_contacts, _Q.add_numbers
+_ADD_CONTACTS, _ADD_NUMBERS, _LIST = _Q.add_contacts, _Q.add_numbers, _Q.list_called
 _ADD_EVENT = queries("admin").add_event
 
 MAX_CONTACTS = 10_000_000  # of one file, for it is one transaction
@@ -58,28 +58,29 @@ async def import_contacts(
     on_remark: Callable[[Remark], None] = lambda remark: None,
     skip_known_anywhere: bool = False,
     list_name: str = "import",
+    of_request: bool = False,
 ) -> Report:
     """Put a contact file's good rows into a campaign; `on_remark` hears of the others, and of
     numbers that are kept but will not be dialled.
 
     `entries` come as from `core.contactfile.contacts`, in the order of their rows; they are read in a thread, while
     the database takes those before. `skip_known_anywhere` refuses numbers that any campaign of the tenant has.
-    `list_name` says where they come from.
+    `list_name` says where they come from. `of_request`: the few rows of a request, which need not wait for their turn
+    among the imports, and go to the list of that name that is there; the campaign's contacts are not counted.
     Raises `FileRefused`, `NotFound`, and `Refused` when another import is at work; then nothing has changed.
     """
-    work = _Import(tenant_id, campaign_id, on_remark, skip_known_anywhere)
+    work = _Import(tenant_id, campaign_id, on_remark, skip_known_anywhere, list_name, by, of_request)
     try:
         async with pool.acquire() as connection, connection.transaction():
             if not await connection.fetchval(_EXISTS, tenant_id, campaign_id):
                 raise NotFound(f"there is no campaign {campaign_id}")
-            if not await connection.fetchval(_LOCK, campaign_id):
+            if not of_request and not await connection.fetchval(_LOCK, campaign_id):
                 raise Refused("another import into this campaign is at work: wait for its end")
             await connection.execute(_BY_INDEX)
-            await work.begin(connection, list_name, by)
             async for batch in _read_ahead(entries):
                 await work.take(connection, batch)
             report = work.report
-            report.contacts = await connection.fetchval(_COUNT, campaign_id)
+            report.contacts = 0 if of_request else await connection.fetchval(_COUNT, campaign_id)
             if report.imported:
                 await work.end(connection)
                 detail = {"imported": report.imported, "numbers": report.numbers, "list": list_name, "by": by}
@@ -110,7 +111,14 @@ class _Import:
     """One file on its way into one campaign."""
 
     def __init__(
-        self, tenant_id: int, campaign_id: int, on_remark: Callable[[Remark], None], skip_known_anywhere: bool
+        self,
+        tenant_id: int,
+        campaign_id: int,
+        on_remark: Callable[[Remark], None],
+        skip_known_anywhere: bool,
+        list_name: str,
+        by: str,
+        reuse_list: bool,
     ) -> None:
         self.report = Report()
         self._tenant_id = tenant_id
@@ -119,12 +127,21 @@ class _Import:
         self._skip_known_anywhere = skip_known_anywhere
         self._last_row = 0
         self._first_id: int | None = None  # of this import: what has a higher one came with this file
-        self._list_id = 0
+        self._list_name = list_name
+        self._by = by
+        self._reuse = reuse_list
+        self._list_id: int | None = None
         self._zone_sets: dict[tuple[str, ...], int] = {}
 
-    async def begin(self, connection: Any, list_name: str, by: str) -> None:
-        """Make the list; it stays only if contacts come with it."""
-        self._list_id = await connection.fetchval(_ADD_LIST, self._tenant_id, self._campaign_id, list_name, by)
+    async def _list(self, connection: Any) -> int:
+        """The list, made with the first contact that comes with it."""
+        if self._list_id is None:
+            name = self._list_name
+            found = await connection.fetchval(_LIST, self._tenant_id, self._campaign_id, name) if self._reuse else None
+            if found is None:
+                found = await connection.fetchval(_ADD_LIST, self._tenant_id, self._campaign_id, name, self._by)
+            self._list_id = int(found)
+        return self._list_id
 
     async def end(self, connection: Any) -> None:
         """Say how many came."""
@@ -193,7 +210,7 @@ class _Import:
             _ADD_CONTACTS,
             self._tenant_id,
             self._campaign_id,
-            self._list_id,
+            await self._list(connection),
             ids,
             [contact.external_id for contact in good],
             [contact.name for contact in good],

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 
+from redis.asyncio import Redis
 from starlette.routing import BaseRoute
 
 from dialerd.config import Config
+from dialerd.web import contacts, stats
 from dialerd.web.app import Surface
 from dialerd.web.database import Database
 
 
-def routes(config: Config, database: Database) -> Callable[[Surface], Sequence[BaseRoute]]:
+def routes(config: Config, database: Database, redis: Redis) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
     whoever is not signed in, unless they have a token of their own."""
 
     def all_of(surface: Surface) -> list[BaseRoute]:
-        return []
+        return [*stats.routes(surface, database, redis), *contacts.routes(surface, database)]
 
     return all_of

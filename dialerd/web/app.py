@@ -30,6 +30,7 @@ from dialerd.web.pages import Pages
 from dialerd.web.port import Engine
 from dialerd.web.requests import address_of, own_page, pause_reason, read_fields, wants_page
 
+LISTS = ("/contacts/bulk",)  # paths that take long bodies
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
@@ -38,6 +39,7 @@ class Bounds:
     """Every limit of the surface; the defaults are for real use, tests make them small."""
 
     body_bytes: int = 64 * 1024
+    list_bytes: int = 1024 * 1024  # of a request that brings contacts
     body_seconds: float = 10.0
     streams: int = 32
     figures_seconds: float = 0.5  # figures are pushed at most this often
@@ -82,7 +84,14 @@ def create_app(
             *api(surface),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
-        middleware=[Middleware(Limits, body_bytes=bounds.body_bytes, body_seconds=bounds.body_seconds)],
+        middleware=[
+            Middleware(
+                Limits,
+                body_bytes=bounds.body_bytes,
+                body_seconds=bounds.body_seconds,
+                larger=dict.fromkeys(LISTS, bounds.list_bytes),
+            )
+        ],
         exception_handlers={
             Problem: surface.refused,
             HTTPException: surface.not_ours,

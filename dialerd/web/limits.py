@@ -1,11 +1,11 @@
 """What a request may cost: headers, body bytes and body time are bounded before any handler runs.
 
-The body is read here, whole, because no request of ours needs more than a few hundred bytes; handlers then
-never wait for the network. Every answer gets the safety headers.
+The body is read here, whole, because hardly a request of ours needs more than a few hundred bytes; handlers then
+never wait for the network. The few paths that take lists have a larger bound. Every answer gets the safety headers.
 """
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -19,9 +19,12 @@ MAX_HEADERS = 64
 class Limits:
     """ASGI middleware: 408, 413 and 431 instead of work."""
 
-    def __init__(self, app: ASGIApp, body_bytes: int, body_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, body_bytes: int, body_seconds: float, larger: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._body_bytes = body_bytes
+        self._larger = dict(larger or {})  # path → bytes
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,9 +55,10 @@ class Limits:
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes | None:
         if len(scope["headers"]) > MAX_HEADERS:
             raise Problem(431, "too_many_headers", f"More than {MAX_HEADERS} headers.")
+        limit = self._larger.get(scope["path"], self._body_bytes)
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or int(declared[:20]) > self._body_bytes:
-            raise self._too_large()
+        if not declared.isdigit() or int(declared[:20]) > limit:
+            raise _too_large(limit)
         chunks, size = [], 0
         try:
             async with asyncio.timeout(self._body_seconds):
@@ -64,8 +68,8 @@ class Limits:
                         return None
                     chunk = message.get("body", b"")
                     size += len(chunk)
-                    if size > self._body_bytes:
-                        raise self._too_large()
+                    if size > limit:
+                        raise _too_large(limit)
                     if chunk:
                         chunks.append(chunk)
                     if not message.get("more_body", False):
@@ -73,9 +77,9 @@ class Limits:
         except TimeoutError:
             raise Problem(408, "body_too_slow", "The request's body did not arrive in time.") from None
 
-    def _too_large(self) -> Problem:
-        limit = f"{self._body_bytes // 1024} kB"
-        return Problem(413, "body_too_large", f"The request's body is larger than {limit}.", "Send less.")
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "body_too_large", f"The request's body is larger than {limit // 1024} kB.", "Send less.")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -56,6 +56,13 @@ async def read_fields(request: Request) -> dict[str, Any]:
     raise Problem(415, "content_type", f"The body is {kind[:80]!r}.", "Send application/json or a form.")
 
 
+def whole_number(text: str, what: str, most: int = 2**63 - 1) -> int:
+    """A number from 0 to `most` in a path or a query. Raises `Problem` 422."""
+    if text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most:
+        return int(text)
+    raise Problem(422, "bad_number", f"{what} {text[:40]!r} is no whole number from 0 to {most}.")
+
+
 def pause_reason(fields: Mapping[str, Any]) -> str:
     """The reason of a pause, perhaps empty. Raises `Problem` 400: it is shown on terminals and logged."""
     reason = fields.get("reason", "")

@@ -96,7 +96,7 @@ ALTER TABLE attempts
     DROP CONSTRAINT attempts_campaign_id_fkey,
     ADD COLUMN list_id      bigint,
     ADD COLUMN batch_id     uuid,                                -- handed to an outside dialer with these others
-    ADD COLUMN cost         numeric(10, 4) NOT NULL DEFAULT 0,   -- what the tenant's balance paid for it
+    ADD COLUMN cost         numeric(14, 4) NOT NULL DEFAULT 0,   -- what the tenant's balance paid for it
     ADD COLUMN disposition  text,                                -- what the agent said of it
     ADD COLUMN message      text;                                -- and wrote
 

@@ -36,9 +36,13 @@ SELECT zone_set_of($1);
 -- Where the contacts of an import come from; its id.
 INSERT INTO lists (tenant_id, campaign_id, name, imported_by) VALUES ($1, $2, $3, $4) RETURNING id;
 
+-- name: list_called
+-- The first list of that name in a campaign.
+SELECT id FROM lists WHERE tenant_id = $1 AND campaign_id = $2 AND name = $3 ORDER BY id LIMIT 1;
+
 -- name: count_list
--- How many contacts came with a list.
-UPDATE lists SET contacts = $2 WHERE id = $1;
+-- More contacts came with a list.
+UPDATE lists SET contacts = contacts + $2 WHERE id = $1;
 
 -- name: add_contacts
 -- Contacts $4… of a list, one array a column. Where the campaign has a filter they wait for it to be applied.
@@ -65,3 +69,14 @@ SELECT count(*) FROM contacts WHERE campaign_id = $1;
 -- name: notify
 -- Tells daemons that the campaign has something new.
 SELECT pg_notify('dialerd', 'campaigns:' || $1::bigint);
+
+-- name: page
+-- Contacts of a campaign in order: those that have one of the numbers $3, or all (null); after id $4, at most $5.
+SELECT c.id, c.campaign_id, c.external_id, c.name, c.priority, c.custom, c.state, c.attempts, c.last_outcome,
+       c.created_at, CASE WHEN c.state = 'waiting' AND isfinite(c.next_at) THEN c.next_at END AS next_at,
+       ARRAY(SELECT n.e164 FROM numbers n WHERE n.contact_id = c.id ORDER BY n.position) AS numbers
+FROM contacts c
+WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.id > $4
+  AND ($3::text[] IS NULL
+       OR c.id IN (SELECT n.contact_id FROM numbers n WHERE n.campaign_id = $2 AND n.e164 = ANY ($3)))
+ORDER BY c.id LIMIT $5;
