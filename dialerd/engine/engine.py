@@ -41,6 +41,7 @@ from dialerd.live.link import RedisLink
 from dialerd.store import callerids
 from dialerd.store.ledger import Ledger
 from dialerd.store.link import DbLink
+from dialerd.store.sealer import Sealer
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +108,7 @@ class Engine:
             "reconciler": self._reconciler.run(),
             "pacer": self._pacer.run(),
             "figures": self._publish_figures(),
+            "sealer": Sealer(lambda: self._db.pool).run(),
         }
 
     # -- what is learned, and what follows ------------------------------------------------------------------------
