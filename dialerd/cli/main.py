@@ -6,7 +6,22 @@ from pathlib import Path
 import click
 
 from dialerd import __version__
-from dialerd.cli import agent, audit, call, callerid, campaign, contacts, db, dnc, holiday, profile, setup, trunk, why
+from dialerd.cli import (
+    agent,
+    audit,
+    call,
+    callerid,
+    campaign,
+    contacts,
+    db,
+    dnc,
+    holiday,
+    profile,
+    proof,
+    setup,
+    trunk,
+    why,
+)
 from dialerd.cli.common import EXIT_CODES, Failures, Session
 from dialerd.cli.status import status
 from dialerd.config_file import DEFAULT_PATH, PATH_VARIABLE
@@ -33,7 +48,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
     ctx.obj = Session(config_path, tenant_name)
 
 
-for module in (setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile, audit, why):
+for module in (setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile, audit, why, proof):
     module.register(cli)
 cli.add_command(status)
 
