@@ -18,6 +18,7 @@ from dialerd.cli import (
     holiday,
     profile,
     proof,
+    retention,
     setup,
     trunk,
     why,
@@ -48,7 +49,11 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
     ctx.obj = Session(config_path, tenant_name)
 
 
-for module in (setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile, audit, why, proof):
+_MODULES = (
+    *(setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile),
+    *(why, proof, audit, retention),
+)
+for module in _MODULES:
     module.register(cli)
 cli.add_command(status)
 

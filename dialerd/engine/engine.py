@@ -39,6 +39,7 @@ from dialerd.live.callerids import CallerIds
 from dialerd.live.figures import CampaignEvent, CampaignFigures, LiveFigures
 from dialerd.live.link import RedisLink
 from dialerd.store import callerids
+from dialerd.store.eraser import Eraser
 from dialerd.store.ledger import Ledger
 from dialerd.store.link import DbLink
 from dialerd.store.sealer import Sealer
@@ -109,6 +110,7 @@ class Engine:
             "pacer": self._pacer.run(),
             "figures": self._publish_figures(),
             "sealer": Sealer(lambda: self._db.pool).run(),
+            "eraser": Eraser(lambda: self._db.pool, self._clock).run(),
         }
 
     # -- what is learned, and what follows ------------------------------------------------------------------------

@@ -147,18 +147,20 @@ CREATE FUNCTION erase_events_v1(p_tenant integer, p_before timestamptz, p_most i
 LANGUAGE plpgsql AS $$
 DECLARE
     r      retention;
+    before timestamptz;
     upto   bigint;
     erased integer;
 BEGIN
     SELECT * INTO r FROM retention WHERE tenant_id = p_tenant FOR UPDATE;
-    IF (p_before <= now() - make_interval(days => r.days)) IS NOT TRUE THEN
-        RAISE EXCEPTION 'tenant % keeps its record longer than %', p_tenant, p_before;
+    IF r.days IS NULL THEN
+        RAISE EXCEPTION 'tenant % keeps its record for ever', p_tenant;
     END IF;
+    before := least(p_before, now() - make_interval(days => r.days));
     WITH next AS (
         SELECT s.seq, e.at FROM seals s LEFT JOIN call_events e ON e.id = s.event_id
         WHERE s.tenant_id = p_tenant AND s.seq > r.erased_seq ORDER BY s.seq LIMIT p_most
     )
-    SELECT coalesce(min(seq) FILTER (WHERE at >= p_before) - 1, max(seq)) INTO upto FROM next;
+    SELECT coalesce(min(seq) FILTER (WHERE at >= before) - 1, max(seq)) INTO upto FROM next;
     IF upto IS NULL OR upto <= r.erased_seq THEN
         RETURN 0;
     END IF;
@@ -176,7 +178,7 @@ BEGIN
     IF erased > 0 THEN
         INSERT INTO call_events (tenant_id, at, kind, detail)
         VALUES (p_tenant, clock_timestamp(), 'retention.erased', jsonb_build_object(
-                    'first', r.erased_seq + 1, 'last', upto, 'events', erased, 'before', p_before, 'by', p_by));
+                    'first', r.erased_seq + 1, 'last', upto, 'events', erased, 'before', before, 'by', p_by));
     END IF;
     RETURN upto - r.erased_seq;
 END $$;
