@@ -22,6 +22,8 @@ if ! { have_postgres && command -v redis-server >/dev/null; } && ! docker_answer
   have_postgres || missing+=(postgresql)
   command -v redis-server >/dev/null || missing+=(redis-server)
 fi
+# For the PDF of `dialer-admin proof`.
+[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
 # The lab fetches its Asterisk with mmdebstrap, unless one is installed.
 command -v asterisk >/dev/null || command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
 

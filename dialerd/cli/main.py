@@ -8,6 +8,7 @@ import click
 from dialerd import __version__
 from dialerd.cli import (
     agent,
+    audit,
     call,
     callerid,
     campaign,
@@ -16,11 +17,14 @@ from dialerd.cli import (
     dnc,
     holiday,
     profile,
+    proof,
+    retention,
     setup,
     stats,
     switch,
     tenant,
     trunk,
+    why,
 )
 from dialerd.cli.common import EXIT_CODES, Failures, Session
 from dialerd.cli.status import status
@@ -48,10 +52,11 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
     ctx.obj = Session(config_path, tenant_name)
 
 
-for module in (
+_MODULES = (
     *(setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile),
-    *(tenant, switch, stats),
-):
+    *(tenant, switch, stats, why, proof, audit, retention),
+)
+for module in _MODULES:
     module.register(cli)
 cli.add_command(status)
 

@@ -39,8 +39,10 @@ from dialerd.live.callerids import CallerIds
 from dialerd.live.figures import CampaignEvent, CampaignFigures, LiveFigures
 from dialerd.live.link import RedisLink
 from dialerd.store import callerids
+from dialerd.store.eraser import Eraser
 from dialerd.store.ledger import Ledger
 from dialerd.store.link import DbLink
+from dialerd.store.sealer import Sealer
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +109,8 @@ class Engine:
             "reconciler": self._reconciler.run(),
             "pacer": self._pacer.run(),
             "figures": self._publish_figures(),
+            "sealer": Sealer(lambda: self._db.pool).run(),
+            "eraser": Eraser(lambda: self._db.pool, self._clock).run(),
         }
 
     # -- what is learned, and what follows ------------------------------------------------------------------------

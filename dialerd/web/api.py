@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from redis.asyncio import Redis
 from starlette.routing import BaseRoute
 
+from dialerd.clock import Clock
 from dialerd.config import Config
-from dialerd.web import contacts, stats
+from dialerd.web import contacts, stats, why
 from dialerd.web.app import Surface
 from dialerd.web.database import Database
 
@@ -15,7 +16,13 @@ def routes(config: Config, database: Database, redis: Redis) -> Callable[[Surfac
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
     whoever is not signed in, unless they have a token of their own."""
 
+    clock = Clock()
+
     def all_of(surface: Surface) -> list[BaseRoute]:
-        return [*stats.routes(surface, database, redis), *contacts.routes(surface, database)]
+        return [
+            *stats.routes(surface, database, redis),
+            *contacts.routes(surface, database),
+            *why.routes(surface, database, clock),
+        ]
 
     return all_of

@@ -39,4 +39,4 @@ SELECT id, now(), $1, $2 FROM tenants ORDER BY id;
 
 -- name: live_calls
 -- Calls that go on when a switch goes off: those of tenant $1, or of all.
-SELECT count(*) FROM attempts WHERE state <> 'ended' AND ($1::integer IS NULL OR tenant_id = $1);
+SELECT count(*) FROM attempts WHERE ended_at IS NULL AND ($1::integer IS NULL OR tenant_id = $1);
