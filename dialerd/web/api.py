@@ -4,16 +4,18 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
+from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.web.app import Surface
+from dialerd.web.batch import BatchDoors
 from dialerd.web.database import Database
 
 
-def routes(config: Config, database: Database) -> Callable[[Surface], Sequence[BaseRoute]]:
+def routes(config: Config, database: Database, clock: Clock | None = None) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
     whoever is not signed in, unless they have a token of their own."""
 
     def all_of(surface: Surface) -> list[BaseRoute]:
-        return []
+        return [*BatchDoors(config.batch, database, clock or Clock()).routes()]
 
     return all_of
