@@ -9,6 +9,8 @@ from dialerd.config import Config
 from dialerd.web.app import Surface
 from dialerd.web.batch import BatchDoors
 from dialerd.web.database import Database
+from dialerd.web.lists import ListDoors
+from dialerd.web.numbers import NumberDoors
 
 
 def routes(config: Config, database: Database, clock: Clock | None = None) -> Callable[[Surface], Sequence[BaseRoute]]:
@@ -16,6 +18,10 @@ def routes(config: Config, database: Database, clock: Clock | None = None) -> Ca
     whoever is not signed in, unless they have a token of their own."""
 
     def all_of(surface: Surface) -> list[BaseRoute]:
-        return [*BatchDoors(config.batch, database, clock or Clock()).routes()]
+        return [
+            *BatchDoors(config.batch, database, clock or Clock()).routes(),
+            *ListDoors(surface, config.batch, database).routes(),
+            *NumberDoors(surface, config.batch, database).routes(),
+        ]
 
     return all_of

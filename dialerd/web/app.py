@@ -30,6 +30,7 @@ from dialerd.web.pages import Pages
 from dialerd.web.port import Engine
 from dialerd.web.requests import address_of, own_page, pause_reason, read_fields, wants_page
 
+UPLOAD = "/api/numbers/upload"  # the one address that takes a whole list
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
@@ -39,6 +40,8 @@ class Bounds:
 
     body_bytes: int = 64 * 1024
     body_seconds: float = 10.0
+    upload_bytes: int = 20 * 1024 * 1024  # of a list
+    upload_seconds: float = 120.0
     streams: int = 32
     figures_seconds: float = 0.5  # figures are pushed at most this often
     heartbeat_seconds: float = 15.0
@@ -82,7 +85,14 @@ def create_app(
             *api(surface),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
-        middleware=[Middleware(Limits, body_bytes=bounds.body_bytes, body_seconds=bounds.body_seconds)],
+        middleware=[
+            Middleware(
+                Limits,
+                body_bytes=bounds.body_bytes,
+                body_seconds=bounds.body_seconds,
+                streamed={UPLOAD: (bounds.upload_bytes, bounds.upload_seconds)},
+            )
+        ],
         exception_handlers={
             Problem: surface.refused,
             HTTPException: surface.not_ours,

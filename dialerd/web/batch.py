@@ -162,7 +162,7 @@ class BatchDoors:
             "batch_id": str(found.id),
             "size_requested": size,
             "size_returned": len(found.numbers),
-            "numbers": [{"id": taken.number_id, "phone_number": shown(taken.e164)} for taken in found.numbers],
+            "numbers": [{"id": taken.number_id, "phone_number": phone.familiar(taken.e164)} for taken in found.numbers],
         }
         return reply
 
@@ -185,8 +185,3 @@ def panel_campaign(settings: Settings, request: Request, tenant: campaigns.Tenan
     """The campaign that a request of the panel names, else that of the batch API."""
     named = request.query_params.get("campaign")
     return named or (settings.campaign if tenant.name == settings.tenant else None)
-
-
-def shown(e164: str) -> str:
-    """A number as the older panel's clients know it: `09…` inside Iran, else E.164."""
-    return phone.national(e164) if e164.startswith("+98") else e164

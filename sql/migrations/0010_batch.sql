@@ -66,3 +66,29 @@ BEGIN
     PERFORM record_once_v1(rows);
     RETURN cardinality(old);
 END $$;
+
+-- The numbers of a campaign that a selection means (core.selection; ids are those of numbers), as the older panel
+-- shows them. Written so that PostgreSQL puts it in the place of its call.
+CREATE FUNCTION numbers_found_v1(
+    p_tenant integer, p_campaign bigint, p_ids bigint[], p_excluded bigint[], p_states text[], p_search text,
+    p_digits text, p_from timestamptz, p_to timestamptz, p_statuses text[]
+) RETURNS TABLE (
+    id bigint, contact_id bigint, e164 text, status text, state text, attempts integer, created_at timestamptz,
+    last_message text, agent_id bigint, agent_name text, agent_phone text
+) LANGUAGE sql STABLE AS $$
+    SELECT n.id, c.id, n.e164, number_status_v1(c.state, c.last_outcome, c.last_disposition), c.state, c.attempts,
+           c.created_at, c.last_message, g.id, coalesce(nullif(g.full_name, ''), g.name), g.phone
+    FROM numbers n
+    JOIN contacts c ON c.id = n.contact_id
+    LEFT JOIN agents g ON g.id = c.agent_id
+    WHERE n.tenant_id = p_tenant AND n.campaign_id = p_campaign
+      AND (p_ids IS NULL OR n.id = ANY (p_ids))
+      AND n.id <> ALL (p_excluded)
+      AND (p_states IS NULL OR c.state = ANY (p_states))
+      AND (p_search IS NULL OR n.e164 LIKE p_digits OR c.name ILIKE p_search OR c.external_id ILIKE p_search
+           OR g.name ILIKE p_search OR g.full_name ILIKE p_search OR g.phone ILIKE p_search)
+      AND (p_from IS NULL OR c.created_at >= p_from)
+      AND (p_to IS NULL OR c.created_at < p_to)
+      AND (p_statuses IS NULL
+           OR number_status_v1(c.state, c.last_outcome, c.last_disposition) = ANY (p_statuses))
+$$;
