@@ -14,6 +14,7 @@ from dialerd.core.schedule import is_call_allowed
 from dialerd.core.terms import Judgement
 from dialerd.places.zones import country_of
 from dialerd.store import terms
+from dialerd.store.campaigns import OUTSIDE_TRUNK
 from dialerd.store.claim import Claimed, claim
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.queries import queries
@@ -21,7 +22,7 @@ from dialerd.store.queue import promote
 
 _Q = queries("batch")
 _CAMPAIGNS, _END, _VERSION, _AGENTS = _Q.campaigns, _Q.end_handouts, _Q.version, _Q.active_agents
-NODE = TRUNK = "batch"  # as the schema has them
+NODE = TRUNK = OUTSIDE_TRUNK
 _BIGINT = 2**63
 _EXPIRED_AT_ONCE = 1_000
 _TRIES = 3

@@ -9,19 +9,26 @@ from dialerd.config import Config
 from dialerd.web.app import Surface
 from dialerd.web.batch import BatchDoors
 from dialerd.web.database import Database
+from dialerd.web.lines import LineDoors
 from dialerd.web.lists import ListDoors
 from dialerd.web.numbers import NumberDoors
+from dialerd.web.rules import RuleDoors
 
 
 def routes(config: Config, database: Database, clock: Clock | None = None) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
     whoever is not signed in, unless they have a token of their own."""
 
+    clock = clock or Clock()
+    batch = config.batch
+
     def all_of(surface: Surface) -> list[BaseRoute]:
         return [
-            *BatchDoors(config.batch, database, clock or Clock()).routes(),
-            *ListDoors(surface, config.batch, database).routes(),
-            *NumberDoors(surface, config.batch, database).routes(),
+            *BatchDoors(batch, database, clock).routes(),
+            *ListDoors(surface, batch, database).routes(),
+            *NumberDoors(surface, batch, database).routes(),
+            *RuleDoors(surface, batch, database, clock).routes(),
+            *LineDoors(surface, database, clock).routes(),
         ]
 
     return all_of

@@ -102,3 +102,29 @@ UPDATE tenants SET enabled = $2 WHERE id = $1 AND enabled <> $2 RETURNING id;
 -- name: attempts
 -- How often a contact was called.
 SELECT attempts FROM contacts WHERE tenant_id = $1 AND id = $2;
+
+-- name: switches
+-- What stops a tenant's calls, whatever the hour.
+SELECT t.enabled, i.enabled AS installation_enabled, t.skip_holidays, t.schedule_version,
+       coalesce(t.balance <= 0 OR t.balance < t.price_attempt, false) AS out_of_funds
+FROM tenants t, installation i WHERE t.id = $1;
+
+-- name: zones_of_number
+-- Where a number of a campaign may lie, as its list says.
+SELECT z.zones FROM numbers n JOIN zone_sets z ON z.id = n.zone_set
+WHERE n.tenant_id = $1 AND n.campaign_id = $2 AND n.e164 = $3;
+
+-- name: lines
+-- The lines of a tenant, and those of the installation.
+SELECT t.name, t.node, t.max_calls, t.active, t.tenant_id IS NULL AS shared,
+       (SELECT count(*) FROM attempts a WHERE a.trunk = t.name AND a.state <> 'ended') AS live
+FROM trunks t WHERE NOT t.outside AND (t.tenant_id IS NULL OR t.tenant_id = $1) ORDER BY t.name;
+
+-- name: set_line
+-- Switches a line; the installation's with $4.
+UPDATE trunks SET active = $3
+WHERE name = $2 AND NOT outside AND (tenant_id = $1 OR $4 AND tenant_id IS NULL) RETURNING name;
+
+-- name: delete_line
+-- Takes a line away; the installation's with $3.
+DELETE FROM trunks WHERE name = $2 AND NOT outside AND (tenant_id = $1 OR $3 AND tenant_id IS NULL) RETURNING name;
