@@ -7,12 +7,23 @@ show them. There are no default secrets: a missing one is an error that names `d
 import socket
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from dialerd.core.calendar import clock_of
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+def _known_zone(name: str) -> str:
+    if clock_of(name) is None:
+        raise ValueError("a time zone's IANA name, as Asia/Tehran")
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Section(BaseModel):
@@ -75,6 +86,20 @@ class Web(Section):
     token: Secret  # `Authorization: Bearer …`, until users and roles come
 
 
+class Batch(Section):
+    """The batch API: an outside dialer fetches its numbers here and reports what became of them."""
+
+    token: Secret | None = None  # what that dialer sends; none: the batch API is off
+    tenant: str = "default"
+    campaign: str | None = None  # name or id; none: the tenant's only campaign that is active
+    timezone: Zone = "Asia/Tehran"  # whose time and holidays the replies are about
+    assignment_timeout_minutes: Annotated[int, Field(ge=1, le=10080)] = 60  # then a number without a result is free
+    short_retry_seconds: Annotated[int, Field(ge=1, le=86400)] = 300  # the wait asked for when disabled or out of funds
+    long_retry_seconds: Annotated[int, Field(ge=1, le=86400)] = 900  # and when it is a matter of time
+    default_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    max_size: Annotated[int, Field(ge=1, le=1000)] = 1000
+
+
 class Trunk(Section):
     """A way out: a PJSIP endpoint of the admin's Asterisk."""
 
@@ -114,6 +139,7 @@ class Config(Section):
     ari: Ari
     fastagi: FastAgi = FastAgi()
     web: Web
+    batch: Batch = Batch()
     dialing: Dialing = Dialing()
     log: Log = Log()
     trunks: dict[Name, Trunk] = Field(default_factory=dict)

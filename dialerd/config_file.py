@@ -40,6 +40,8 @@ LEGACY: Mapping[str, tuple[str, str]] = {
     "REDIS_URL": ("redis", "url"),
     "REDIS_PASSWORD": ("redis", "password"),
     "DATABASE_URL": ("postgres", "dsn"),
+    "DIALER_TOKEN": ("batch", "token"),
+    "ASSIGNMENT_TIMEOUT_MINUTES": ("batch", "assignment_timeout_minutes"),
 }
 _ADDRESSES = {("postgres", "dsn"), ("redis", "url")}  # their password has a key of its own
 

@@ -74,7 +74,7 @@ async def run(config: Config) -> int:
         except OSError as error:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
-        api = routes(config, Database(lambda: engine.pool), redis)
+        api = routes(config, Database(lambda: engine.pool), redis, clock)
         app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         log.info("daemon.started", version=__version__, node=config.node, web=f"{config.web.host}:{config.web.port}")

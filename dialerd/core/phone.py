@@ -132,6 +132,11 @@ def national(e164: str) -> str:
     return re.sub(r"[^0-9]", "", written)
 
 
+def familiar(e164: str) -> str:
+    """A number as clients of the older panel know it: `national` inside Iran, else E.164."""
+    return "0" + e164[3:] if e164.startswith("+98") else e164
+
+
 def masked(e164: str) -> str:
     """A number for a log: country and operator show, the person not (`+358401234567` is `+35840***67`)."""
     return e164[:6] + "***" + e164[-2:] if len(e164) > 8 else "***"

@@ -7,7 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-STATES = ("queued", "claimed", "done", "suppressed")
+from dialerd.core.numberstatus import NumberStatus
+
+STATES = ("queued", "waiting", "held", "claimed", "done", "suppressed")
 MAX_IDS = 100_000
 MAX_SEARCH = 100
 
@@ -20,8 +22,9 @@ class SelectionRefused(ValueError):
 class Selection:
     """Either `ids`, or with `select_all` every contact that the filters find, without `excluded`.
 
-    Filters: `states` (empty: any), `search` (part of a number, a name, an external id, or of the name of an agent who
-    had the contact), `created_from` ≤ created < `created_to`. They narrow `ids` as well.
+    Filters: `states` and `statuses` (those of the older panel; empty: any), `search` (part of a number, a name, an
+    external id, or of name, full name or phone of the contact's agent), `created_from` ≤ created < `created_to`. They
+    narrow `ids` as well.
     """
 
     ids: Collection[int] = ()
@@ -31,6 +34,7 @@ class Selection:
     search: str = ""
     created_from: datetime | None = None
     created_to: datetime | None = None
+    statuses: Collection[NumberStatus] = ()
 
     def __post_init__(self) -> None:
         if self.select_all == bool(self.ids):
@@ -43,7 +47,8 @@ class Selection:
             raise SelectionRefused(f"a search has at most {MAX_SEARCH} characters, none of them NUL")
 
     def parameters(self) -> tuple[object, ...]:
-        """ids, excluded, states, search (a LIKE pattern), digits searched (likewise), created from, created to.
+        """ids, excluded, states, search (a LIKE pattern), digits searched (likewise), created from, created to,
+        statuses.
 
         Null means that it does not matter.
         """
@@ -58,6 +63,7 @@ class Selection:
             f"%{digits}%" if only_digits else None,
             self.created_from,
             self.created_to,
+            [status.value for status in self.statuses] or None,
         )
 
 

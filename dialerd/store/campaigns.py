@@ -26,6 +26,7 @@ _CAMPAIGNS, _ID, _LOCK, _SET_STATE, _WINDOWS = (
 )
 _TRUNKS = _Q.trunks
 _BIGINT = 2**63
+OUTSIDE_TRUNK = "batch"  # of the dialers that fetch their numbers themselves (store.batch); no node declares it
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ async def _check_start(connection: Any, campaign_id: int, row: asyncpg.Record, d
     elif not schedule.windows:
         problems.append(("windows", f"all lie outside the hours of the legal profile {row['legal_profile']}"))
     known = {row["name"]: row["active"] for row in await connection.fetch(_TRUNKS)}
-    if trunk not in known and trunk not in declared:
+    if trunk not in known and trunk not in declared and trunk != OUTSIDE_TRUNK:
         names = ", ".join(sorted({*known, *declared})) or "none"
         problems.append(("trunk", f"{trunk!r} is unknown; known: {names}"))
     elif not known.get(trunk, True):

@@ -4,9 +4,10 @@ No cell becomes a formula: in CSV a text that a spreadsheet would take for one g
 which is +E.164 by design; in XLSX every text is stored as text.
 """
 
+import asyncio
 import csv
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -40,11 +41,21 @@ async def export_csv(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, selec
 
 async def export_xlsx(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, selection: Selection, path: Path) -> int:
     """The same as a spreadsheet. Raises `FileRefused` for more rows than a sheet can have."""
+    return await write_sheet(COLUMNS, _rows(pool, tenant_id, campaign_id, selection), path)
+
+
+async def write_sheet(columns: Sequence[str], rows: AsyncIterator[Sequence[Any]], out: Path | IO[bytes]) -> int:
+    """Rows as a spreadsheet whose every text is text; how many there were. The loop goes on meanwhile.
+
+    Raises `FileRefused` for more rows than a sheet can have.
+    """
     import openpyxl  # slow to load, and seldom wanted
     from openpyxl.cell import WriteOnlyCell
 
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("contacts")
+    waiting: list[Sequence[Any]] = []
+    count = 0
 
     def cell(value: Any) -> Any:
         if isinstance(value, int):
@@ -54,18 +65,25 @@ async def export_xlsx(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, sele
         made.number_format = "@"
         return made
 
+    def write() -> None:
+        for row in waiting:
+            sheet.append([None if value is None else cell(value) for value in row])
+        waiting.clear()
+
     try:
-        sheet.append(COLUMNS)
-        count = 0
-        async for row in _rows(pool, tenant_id, campaign_id, selection):
+        sheet.append(columns)
+        async for row in rows:
             count += 1
             if count > _SHEET_ROWS:
                 raise FileRefused(f"more than {_SHEET_ROWS} rows: export CSV")
-            sheet.append([None if value is None else cell(value) for value in row])
+            waiting.append(row)
+            if len(waiting) >= _PREFETCH:
+                await asyncio.to_thread(write)
+        await asyncio.to_thread(write)
     except BaseException:
         sheet.close()  # and with it the temporary file
         raise
-    book.save(path)
+    await asyncio.to_thread(book.save, out)
     return count
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import asyncpg
 
@@ -52,23 +52,28 @@ class TenantSchedule:
 
 async def change(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, wanted: Change, by: str) -> campaigns.Campaign:
     """Change when a campaign calls. Raises `core.campaign.CampaignRefused`, `NotFound`."""
+    async with pool.acquire() as connection, connection.transaction():
+        await change_within(connection, tenant_id, campaign_id, wanted, by)
+    return await campaigns.get(pool, tenant_id, campaign_id)
+
+
+async def change_within(connection: Any, tenant_id: int, campaign_id: int, wanted: Change, by: str) -> None:
+    """The same as a part of the caller's transaction."""
     campaigns.check_profile(wanted.legal_profile or None)
     if wanted.purpose is not None and wanted.purpose not in rules.PURPOSES:
         raise rules.CampaignRefused([("purpose", f"one of {', '.join(rules.PURPOSES)}")])
-    async with pool.acquire() as connection, connection.transaction():
-        if await connection.fetchrow(_LOCK, tenant_id, campaign_id) is None:
-            raise NotFound(f"there is no campaign {campaign_id}")
-        detail: dict[str, object] = {"by": by}
-        if wanted.windows is not None:
-            detail["windows"] = calling.describe(wanted.windows)
-            await connection.execute(_REMOVE_WINDOWS, campaign_id)
-            await campaigns.add_windows(connection, campaign_id, wanted.windows)
-        rest = {"legal_profile": wanted.legal_profile, "holidays": wanted.holidays, "purpose": wanted.purpose}
-        # Also when only the windows change: the daemons hear of a changed campaign.
-        await connection.execute(_SET_SCHEDULE, tenant_id, campaign_id, *rest.values())
-        detail |= {name: value for name, value in rest.items() if value is not None}
-        await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "campaign.schedule_changed", detail)
-    return await campaigns.get(pool, tenant_id, campaign_id)
+    if await connection.fetchrow(_LOCK, tenant_id, campaign_id) is None:
+        raise NotFound(f"there is no campaign {campaign_id}")
+    detail: dict[str, object] = {"by": by}
+    if wanted.windows is not None:
+        detail["windows"] = calling.describe(wanted.windows)
+        await connection.execute(_REMOVE_WINDOWS, campaign_id)
+        await campaigns.add_windows(connection, campaign_id, wanted.windows)
+    rest = {"legal_profile": wanted.legal_profile, "holidays": wanted.holidays, "purpose": wanted.purpose}
+    # Also when only the windows change: the daemons hear of a changed campaign.
+    await connection.execute(_SET_SCHEDULE, tenant_id, campaign_id, *rest.values())
+    detail |= {name: value for name, value in rest.items() if value is not None}
+    await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "campaign.schedule_changed", detail)
 
 
 async def add_holiday(pool: asyncpg.Pool, tenant_id: int, holiday: Holiday, by: str) -> None:
@@ -102,6 +107,11 @@ async def of_tenant(pool: asyncpg.Pool, tenant_id: int) -> TenantSchedule:
 async def skip_holidays(pool: asyncpg.Pool, tenant_id: int, skip: bool, by: str) -> TenantSchedule:
     """Whether nobody is called on public holidays, where a campaign does not say otherwise."""
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(_SET_SKIP, tenant_id, skip)
-        await connection.execute(_ADD_EVENT, tenant_id, None, "tenant.skip_holidays", {"by": by, "skip": skip})
+        await skip_within(connection, tenant_id, skip, by)
     return await of_tenant(pool, tenant_id)
+
+
+async def skip_within(connection: Any, tenant_id: int, skip: bool, by: str) -> None:
+    """The same as a part of the caller's transaction."""
+    await connection.execute(_SET_SKIP, tenant_id, skip)
+    await connection.execute(_ADD_EVENT, tenant_id, None, "tenant.skip_holidays", {"by": by, "skip": skip})

@@ -9,17 +9,29 @@ from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.web import contacts, stats, why
 from dialerd.web.app import Surface
+from dialerd.web.batch import BatchDoors
 from dialerd.web.database import Database
+from dialerd.web.lines import LineDoors
+from dialerd.web.lists import ListDoors
+from dialerd.web.numbers import NumberDoors
+from dialerd.web.rules import RuleDoors
 
 
-def routes(config: Config, database: Database, redis: Redis) -> Callable[[Surface], Sequence[BaseRoute]]:
+def routes(
+    config: Config, database: Database, redis: Redis, clock: Clock | None = None
+) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
     whoever is not signed in, unless they have a token of their own."""
-
-    clock = Clock()
+    clock = clock or Clock()
+    batch = config.batch
 
     def all_of(surface: Surface) -> list[BaseRoute]:
         return [
+            *BatchDoors(batch, database, clock).routes(),
+            *ListDoors(surface, batch, database).routes(),
+            *NumberDoors(surface, batch, database).routes(),
+            *RuleDoors(surface, batch, database, clock).routes(),
+            *LineDoors(surface, database, clock).routes(),
             *stats.routes(surface, database, redis),
             *contacts.routes(surface, database),
             *why.routes(surface, database, clock),

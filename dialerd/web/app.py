@@ -31,6 +31,7 @@ from dialerd.web.port import Engine
 from dialerd.web.requests import address_of, own_page, pause_reason, read_fields, wants_page
 
 LISTS = ("/contacts/bulk",)  # paths that take long bodies
+UPLOAD = "/api/numbers/upload"  # the one address that takes a whole list
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
@@ -41,6 +42,8 @@ class Bounds:
     body_bytes: int = 64 * 1024
     list_bytes: int = 1024 * 1024  # of a request that brings contacts
     body_seconds: float = 10.0
+    upload_bytes: int = 20 * 1024 * 1024  # of a list
+    upload_seconds: float = 120.0
     streams: int = 32
     figures_seconds: float = 0.5  # figures are pushed at most this often
     heartbeat_seconds: float = 15.0
@@ -90,6 +93,7 @@ def create_app(
                 body_bytes=bounds.body_bytes,
                 body_seconds=bounds.body_seconds,
                 larger=dict.fromkeys(LISTS, bounds.list_bytes),
+                streamed={UPLOAD: (bounds.upload_bytes, bounds.upload_seconds)},
             )
         ],
         exception_handlers={

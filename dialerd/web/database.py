@@ -20,11 +20,16 @@ class Database:
     def __init__(self, pool: Callable[[], Any]) -> None:
         self._pool = pool
 
-    async def tenant(self, name: str) -> tuple[TenantPool, campaigns.Tenant]:
-        """A tenant by name, and a pool that sees nothing else. Raises `Problem` 404 or 503."""
+    def everything(self) -> Any:
+        """The pool that sees all tenants, for what belongs to the installation. Raises `Problem` 503."""
         pool = self._pool()
         if pool is None:
             raise Problem(503, "postgres_down", "PostgreSQL is not connected.", "Look at /health; try again.")
+        return pool
+
+    async def tenant(self, name: str) -> tuple[TenantPool, campaigns.Tenant]:
+        """A tenant by name, and a pool that sees nothing else. Raises `Problem` 404 or 503."""
+        pool = self.everything()
         try:
             found = await campaigns.tenant(pool, name)
         except NotFound as error:

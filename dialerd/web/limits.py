@@ -1,7 +1,8 @@
 """What a request may cost: headers, body bytes and body time are bounded before any handler runs.
 
-The body is read here, whole, because hardly a request of ours needs more than a few hundred bytes; handlers then
-never wait for the network. The few paths that take lists have a larger bound. Every answer gets the safety headers.
+The body is read here, whole, because hardly any request of ours needs more than a few kilobytes; handlers then
+never wait for the network. The few paths in `larger` have a larger bound; those in `streamed` have limits of their own
+and read the body themselves, once they know who sends it. Every answer gets the safety headers.
 """
 
 import asyncio
@@ -20,12 +21,18 @@ class Limits:
     """ASGI middleware: 408, 413 and 431 instead of work."""
 
     def __init__(
-        self, app: ASGIApp, body_bytes: int, body_seconds: float, larger: Mapping[str, int] | None = None
+        self,
+        app: ASGIApp,
+        body_bytes: int,
+        body_seconds: float,
+        larger: Mapping[str, int] | None = None,
+        streamed: Mapping[str, tuple[int, float]] | None = None,
     ) -> None:
         self._app = app
         self._body_bytes = body_bytes
         self._larger = dict(larger or {})  # path → bytes
         self._body_seconds = body_seconds
+        self._streamed = dict(streamed or {})  # path → bytes, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a request whose body is complete and small."""
@@ -42,6 +49,10 @@ class Limits:
             await send(message)
 
         try:
+            if (own := self._streamed.get(scope["path"])) is not None:
+                _check_head(scope, own[0])
+                await self._app(scope, _bounded(receive, *own), send_safe)
+                return
             body = await self._body(scope, receive)
         except Problem as problem:
             # The rest of the body is not read: the connection cannot be used again.
@@ -53,12 +64,8 @@ class Limits:
         await self._app(scope, _replay(body, receive), send_safe)
 
     async def _body(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes | None:
-        if len(scope["headers"]) > MAX_HEADERS:
-            raise Problem(431, "too_many_headers", f"More than {MAX_HEADERS} headers.")
         limit = self._larger.get(scope["path"], self._body_bytes)
-        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not declared.isdigit() or int(declared[:20]) > limit:
-            raise _too_large(limit)
+        _check_head(scope, limit)
         chunks, size = [], 0
         try:
             async with asyncio.timeout(self._body_seconds):
@@ -75,11 +82,49 @@ class Limits:
                     if not message.get("more_body", False):
                         return b"".join(chunks)
         except TimeoutError:
-            raise Problem(408, "body_too_slow", "The request's body did not arrive in time.") from None
+            raise _too_slow() from None
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(413, "body_too_large", f"The request's body is larger than {limit // 1024} kB.", "Send less.")
+def _check_head(scope: Scope, body_bytes: int) -> None:
+    if len(scope["headers"]) > MAX_HEADERS:
+        raise Problem(431, "too_many_headers", f"More than {MAX_HEADERS} headers.")
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if not declared.isdigit() or int(declared[:20]) > body_bytes:
+        raise _too_large(body_bytes)
+
+
+def _bounded(receive: Receive, body_bytes: int, seconds: float) -> Receive:
+    """A `receive` that raises `Problem` when the body gets too large or too old."""
+    size, deadline = 0, asyncio.get_running_loop().time() + seconds
+    more = True
+
+    async def bounded() -> Message:
+        nonlocal size, more
+        if not more:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise _too_slow() from None
+        size += len(message.get("body", b""))
+        more = bool(message.get("more_body", False))
+        if size > body_bytes:
+            raise _too_large(body_bytes)
+        return message
+
+    return bounded
+
+
+def _too_slow() -> Problem:
+    return Problem(408, "body_too_slow", "The request's body did not arrive in time.", "", {"connection": "close"})
+
+
+def _too_large(body_bytes: int) -> Problem:
+    limit = f"{body_bytes // 1024} kB"
+    return Problem(
+        413, "body_too_large", f"The request's body is larger than {limit}.", "Send less.", {"connection": "close"}
+    )
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -1,7 +1,7 @@
 -- The export of contacts, row by row through a cursor.
 
 -- name: contacts
--- The selected contacts of a campaign, one row per number; $3 to $9 are core.selection's parameters.
+-- The selected contacts of a campaign, one row per number; $3 to $10 are core.selection's parameters.
 SELECT
     n.e164 AS phone, c.name, c.external_id, c.state AS status, c.attempts, c.last_outcome, c.created_at,
     last.claimed_at AS last_attempt_at, last.answered_at, last.ended_at, last.agent,
@@ -9,6 +9,7 @@ SELECT
     last.digits AS last_input, c.priority, c.custom
 FROM contacts AS c
 JOIN numbers AS n ON n.contact_id = c.id
+LEFT JOIN agents AS g ON g.id = c.agent_id
 LEFT JOIN LATERAL (
     SELECT a.claimed_at, a.answered_at, a.ended_at, agents.name AS agent,
            (SELECT i.digits FROM inputs AS i WHERE i.attempt_id = a.id ORDER BY i.at DESC LIMIT 1) AS digits
@@ -21,7 +22,9 @@ WHERE c.tenant_id = $1 AND c.campaign_id = $2
   AND c.id <> ALL ($4::bigint[])
   AND ($5::text[] IS NULL OR c.state = ANY ($5))
   AND ($6::text IS NULL OR c.name ILIKE $6 OR c.external_id ILIKE $6 OR last.agent ILIKE $6
+       OR g.name ILIKE $6 OR g.full_name ILIKE $6 OR g.phone ILIKE $6
        OR EXISTS (SELECT FROM numbers AS s WHERE s.contact_id = c.id AND s.e164 LIKE $7))
   AND ($8::timestamptz IS NULL OR c.created_at >= $8)
   AND ($9::timestamptz IS NULL OR c.created_at < $9)
+  AND ($10::text[] IS NULL OR number_status_v1(c.state, c.last_outcome, c.last_disposition) = ANY ($10))
 ORDER BY c.id, n.position;

@@ -8,18 +8,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
-import httpx
 
 from dialerd import config
 from dialerd.store import dnc
 from dialerd.store.claim import claim
 from dialerd.store.terms import judged
 from dialerd.store.why import why
-from dialerd.web.api import routes
-from dialerd.web.app import create_app
-from dialerd.web.database import Database
 from tests.integration.test_admin import runner
-from tests.web.engine import TOKEN, FakeEngine
+from tests.web.api_client import api_client
 
 NUMBER, OTHER = "+358401234567", "+358501234567"
 _HOME = "Europe/Helsinki"
@@ -234,17 +230,16 @@ async def test_the_command_and_the_api_say_the_same_and_see_one_tenant(
     assert "a call of this contact is in progress" in table
     assert (await admin("--tenant", "other", "why", NUMBER, "--json")).json["campaigns"] == []
     assert (await admin("why", NUMBER, "--campaign", "nope")).status == 3
-    settings: Any = None
-    app = create_app(FakeEngine(), TOKEN, api=routes(settings, Database(lambda: pool), settings))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://dialer.test") as http:
-        bearer = {"authorization": f"Bearer {TOKEN}"}
+    no_redis: Any = None
+    async with api_client(pool, no_redis) as http:
         asked: dict[str, str] = {"number": NUMBER, "campaign": "c"}
-        reply = (await http.get("/api/why", params=asked, headers=bearer)).json()
+        reply = (await http.get("/api/why", params=asked)).json()
         checks = [(c["rule"], c["ok"], c["words"]) for c in told["campaigns"][0]["decision"]["checks"]]
         assert [(c["rule"], c["ok"], c["words"]) for c in reply["campaigns"][0]["decision"]["checks"]] == checks
         assert reply["events"] == told["events"]
-        elsewhere = await http.get("/api/why", params={"number": NUMBER}, headers=bearer | {"x-tenant": "other"})
+        elsewhere = await http.get("/api/why", params={"number": NUMBER}, headers={"x-tenant": "other"})
         assert (elsewhere.json()["campaigns"], elsewhere.json()["attempts"]) == ([], [])
         for params, status in (({}, 400), ({"number": "12"}, 400), ({"number": NUMBER, "campaign": "x"}, 404)):
-            assert (await http.get("/api/why", params=params, headers=bearer)).status_code == status
-        assert (await http.get("/api/why", params=asked)).status_code == 401
+            assert (await http.get("/api/why", params=params)).status_code == status
+        stranger = {"authorization": "Bearer nobody"}
+        assert (await http.get("/api/why", params=asked, headers=stranger)).status_code == 401

@@ -159,3 +159,15 @@ def test_lines_are_found_through_tables_dotted_and_quoted_keys() -> None:
 def test_a_password_is_split_off_an_address() -> None:
     assert split_password("redis://:pw@h:1/2") == ("redis://h:1/2", "pw")
     assert split_password("postgresql:///x") == ("postgresql:///x", None)
+
+
+@pytest.mark.accepts("BAT-01", "BAT-08")
+def test_the_batch_apis_older_variables_are_understood_and_its_mistakes_named(etc: Path) -> None:
+    assert read(etc).batch.token is None
+    batch = read(etc, DIALER_TOKEN="t", ASSIGNMENT_TIMEOUT_MINUTES="5").batch
+    assert batch.token is not None
+    assert (batch.token.get_secret_value(), batch.assignment_timeout_minutes) == ("t", 5)
+    assert (batch.timezone, batch.short_retry_seconds, batch.long_retry_seconds) == ("Asia/Tehran", 300, 900)
+    says = complaints(etc, '[batch]\ntimezone = "Asia/Nowhere"\ndefault_size = 0\n', DIALER_TOKEN="")
+    assert len(says) == 3
+    assert "/dialerd.toml:2: batch.timezone: " in "\n".join(says)
