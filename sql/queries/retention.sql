@@ -45,7 +45,7 @@ WHERE s.tenant_id = $1 AND s.salt IS NOT NULL AND e.at < $2 AND e.kind <> 'reten
 -- many attempts were passed, 0: none is left. An attempt that has not ended is waited for.
 WITH r AS (
     SELECT key, attempts_until AS since, least($2::timestamptz, (
-        SELECT min(x.claimed_at) FROM attempts x WHERE x.tenant_id = $1 AND x.state <> 'ended')) AS until
+        SELECT min(x.claimed_at) FROM attempts x WHERE x.tenant_id = $1 AND x.ended_at IS NULL)) AS until
     FROM retention WHERE tenant_id = $1 FOR UPDATE
 ), piece AS (
     -- Whole moments only, so that the next piece begins where this one ends.

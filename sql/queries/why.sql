@@ -23,7 +23,7 @@ JOIN tenants t ON t.id = c.tenant_id
 LEFT JOIN trunks k ON k.name = c.trunk AND (k.tenant_id IS NULL OR k.tenant_id = c.tenant_id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS on_trunk, count(*) FILTER (WHERE x.campaign_id = c.id) AS of_ours
-    FROM attempts x WHERE x.trunk = k.name AND x.state <> 'ended'
+    FROM attempts x WHERE x.trunk = k.name AND x.ended_at IS NULL
 ) AS busy
 LEFT JOIN agents a ON a.id = q.callback_agent_id
 LEFT JOIN zone_sets z ON z.id = CASE WHEN q.position = n.position THEN q.zone_set ELSE n.zone_set END
@@ -41,7 +41,7 @@ CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE a.claimed_at > now() - interval '24 hours') AS calls_24h,
            count(*) FILTER (WHERE a.claimed_at > now() - interval '7 days') AS calls_7d,
            count(*) FILTER (WHERE a.claimed_at > now() - interval '30 days') AS calls_30d,
-           count(*) FILTER (WHERE a.state <> 'ended') AS live
+           count(*) FILTER (WHERE a.ended_at IS NULL) AS live
     FROM attempts a WHERE a.tenant_id = $1 AND a.e164 = ANY (person.e164s)
 ) AS past
 LEFT JOIN LATERAL number_held($1, g.campaign_id, $2, person.e164s, given.o -> 'limits', given.o -> 'lockouts') AS held
