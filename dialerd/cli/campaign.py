@@ -11,6 +11,7 @@ from dialerd.core import campaign as rules
 from dialerd.core import retry, windows
 from dialerd.core.limits import parse as parse_limit
 from dialerd.store import campaigns
+from dialerd.store.recycle import recycle
 from dialerd.store.settings import change
 
 
@@ -187,6 +188,34 @@ async def pause(session: Session, as_json: bool, campaign: str) -> None:
 async def stop(session: Session, as_json: bool, campaign: str) -> None:
     """End the campaign; live calls go on. It can be started again."""
     await _change(session, as_json, campaign, "stop")
+
+
+@command(group, "recycle")
+@click.argument("campaign")
+@click.option("--where", required=True, help="Whom, as in --filter of 'create': 'last_outcome in (busy, no_answer)'.")
+@click.option("--list", "list_name", help="Only contacts that came with this list; see 'contacts lists'.")
+@click.option("--keep-attempts", is_flag=True, help="Count their attempts on, instead of from nought.")
+@click.option("--dry-run", is_flag=True, help="Say how many there are, and change nothing.")
+async def recycle_command(
+    session: Session, as_json: bool, campaign: str, where: str, list_name: str | None, keep_attempts: bool,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    """Put contacts that are over back into the queue. Limits and do-not-call lists hold as before.
+
+    Whoever was talked to (connected), and whoever was called with an unknown end, is left out unless --where names that
+    outcome: 'last_outcome = unknown'.
+    """
+    async with session.tenant() as (pool, tenant):
+        found = await campaigns.find(pool, tenant.id, campaign)
+        done = await recycle(pool, tenant.id, found.id, where, session.by, list_name, keep_attempts, dry_run)
+    if as_json:
+        show_json({**asdict(done), "dry_run": dry_run})
+        return
+    counts = {name: ", ".join(f"{outcome} {n}" for outcome, n in sorted(of.items())) or "none"
+              for name, of in (("last outcomes", done.by_outcome), ("left out", done.left))}  # fmt: skip
+    show_fields({"would go back" if dry_run else "back in the queue": done.contacts, **counts})
+    if not dry_run and done.contacts and found.state != "active":
+        say(f"the campaign is {found.state}: 'dialer-admin campaign start {found.id}' calls them")
 
 
 async def _change(session: Session, as_json: bool, name: str, action: rules.Action) -> None:

@@ -19,6 +19,7 @@ from dialerd.store import campaigns
 from dialerd.store.contacts import import_contacts
 from dialerd.store.export import export_csv, export_xlsx, inert
 from dialerd.store.listfile import read_rows
+from dialerd.store.recycle import lists
 
 _SHOWN = 20  # remarks on the terminal
 _KEPT = 1000  # remarks in the JSON document
@@ -34,6 +35,7 @@ def group() -> None:
 @click.option("--campaign", "campaign_name", required=True, help="Name or id.")
 @click.option("--region", help="ISO country for numbers without a country code.  [default: the tenant's]")
 @click.option("--map", "mapped", multiple=True, metavar="FIELD=COLUMN", help="What a column is, as in phone=Puhelin.")
+@click.option("--list", "list_name", help="What the list is called.  [default: the file's name]")
 @click.option("--sheet", help="Of a spreadsheet.  [default: the first one]")
 @click.option("--skip-known-anywhere", is_flag=True, help="Refuse numbers that any campaign of the tenant has.")
 @click.option("--preview", is_flag=True, help="Show how the first rows would be taken, and change nothing.")
@@ -45,6 +47,7 @@ async def import_command(
     campaign_name: str,
     region: str | None,
     mapped: tuple[str, ...],
+    list_name: str | None,
     sheet: str | None,
     skip_known_anywhere: bool,
     preview: bool,
@@ -79,7 +82,7 @@ async def import_command(
             rows = read_rows(file, lambda done: progress.update(bar, completed=done), sheet)
             entries = contacts_of(rows, where, mapping)
             done = await import_contacts(
-                pool, tenant.id, campaign.id, entries, session.by, remarks, skip_known_anywhere
+                pool, tenant.id, campaign.id, entries, session.by, remarks, skip_known_anywhere, list_name or file.name
             )
     result = asdict(done)
     if as_json:
@@ -186,6 +189,20 @@ async def export_command(
                 count = await export_csv(pool, tenant.id, campaign.id, chosen, out)
     result = {"file": str(file), "rows": count}
     show_json(result) if as_json else show_fields(result)
+
+
+@command(group, "lists")
+@click.option("--campaign", "campaign_name", required=True, help="Name or id.")
+async def lists_command(session: Session, as_json: bool, campaign_name: str) -> None:
+    """Where a campaign's contacts came from, newest first; OPEN ones are not over yet."""
+    async with session.tenant() as (pool, tenant):
+        campaign = await campaigns.find(pool, tenant.id, campaign_name)
+        found = await lists(pool, tenant.id, campaign.id)
+    if as_json:
+        show_json({"lists": found})
+        return
+    columns = ("ID", "LIST", "CONTACTS", "OPEN", "IMPORTED", "BY")
+    show_table(columns, [(x.id, x.name, x.contacts, x.open, x.imported_at, x.imported_by) for x in found])
 
 
 def _new_text(path: Path) -> IO[str]:
