@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from dialerd import __version__
-from dialerd.cli import agent, call, callerid, campaign, contacts, db, dnc, holiday, profile, setup, trunk
+from dialerd.cli import agent, call, callback, callerid, campaign, contacts, db, dnc, holiday, profile, setup, trunk
 from dialerd.cli.common import EXIT_CODES, Failures, Session
 from dialerd.cli.status import status
 from dialerd.config_file import DEFAULT_PATH, PATH_VARIABLE
@@ -33,7 +33,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
     ctx.obj = Session(config_path, tenant_name)
 
 
-for module in (setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile):
+for module in (setup, db, campaign, contacts, callback, dnc, agent, callerid, trunk, call, holiday, profile):
     module.register(cli)
 cli.add_command(status)
 
