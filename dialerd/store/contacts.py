@@ -6,6 +6,7 @@ person becomes two contacts; for the same reason a second import of the same fil
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,6 +29,7 @@ _ADD_EVENT = queries("admin").add_event
 
 MAX_CONTACTS = 10_000_000  # of one file, for it is one transaction
 _BATCH = 5_000
+_SWITCH_SECONDS = 0.0005
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -97,6 +99,9 @@ async def _read_ahead(entries: Iterable[Contact | Remark]) -> AsyncIterator[list
     def read() -> list[Contact | Remark]:
         return list(islice(source, _BATCH))
 
+    # By default a thread keeps the interpreter for 5 ms, and each word to PostgreSQL would wait so long for its turn.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     reading = asyncio.create_task(asyncio.to_thread(read))
     try:
         while batch := await reading:
@@ -104,6 +109,7 @@ async def _read_ahead(entries: Iterable[Contact | Remark]) -> AsyncIterator[list
             yield batch
     finally:
         await asyncio.gather(reading, return_exceptions=True)  # a thread cannot be cancelled
+        sys.setswitchinterval(interval)
 
 
 class _Import:
@@ -120,7 +126,7 @@ class _Import:
         self._last_row = 0
         self._first_id: int | None = None  # of this import: what has a higher one came with this file
         self._list_id = 0
-        self._zone_sets: dict[tuple[str, ...], int] = {}
+        self._zone_sets: dict[tuple[str, ...], int] = {(): 0}
 
     async def begin(self, connection: Any, list_name: str, by: str) -> None:
         """Make the list; it stays only if contacts come with it."""
@@ -145,7 +151,8 @@ class _Import:
             elif isinstance(entry, Contact):
                 for number in entry.numbers:
                     known[number.e164] = "duplicate_in_file"
-                    self._remark_kept(entry.row, number, dnc)
+                    if not number.zones or number.e164 in dnc:
+                        self._remark_kept(entry.row, number, dnc)
                 good.append(entry)
         self.report.imported += len(good)
         self.report.numbers += sum(len(contact.numbers) for contact in good)
@@ -179,16 +186,9 @@ class _Import:
         """Arrays and INSERT: COPY knows no row-level security."""
         ids = await connection.fetchval(_NEW_IDS, len(good))
         self._first_id = self._first_id or ids[0]
-        numbers = [
-            (id_, position, number.e164, await self._zone_set(connection, number.zones))
-            for id_, contact in zip(ids, good, strict=True)
-            for position, number in enumerate(contact.numbers)
-        ]
-        first: dict[int, tuple[int, int]] = {}  # contact → its first number with a known zone
-        for id_, position, _, zone_set in numbers:
-            if zone_set and id_ not in first:
-                first[id_] = position, zone_set
-        begin = [first.get(id_, (0, 0)) for id_ in ids]
+        for zones in {number.zones for contact in good for number in contact.numbers} - self._zone_sets.keys():
+            self._zone_sets[zones] = await connection.fetchval(_ZONE_SET, list(zones))
+        begin = [self._begin(contact) for contact in good]
         await connection.execute(
             _ADD_CONTACTS,
             self._tenant_id,
@@ -199,26 +199,28 @@ class _Import:
             [contact.name for contact in good],
             [contact.priority for contact in good],
             [_json(contact.custom) if contact.custom else "{}" for contact in good],
-            [position for position, _ in begin],
-            [zone_set for _, zone_set in begin],
+            begin,
+            [self._zone_sets[contact.numbers[at].zones] for contact, at in zip(good, begin, strict=True)],
         )
+        numbers = [number for contact in good for number in contact.numbers]
         await connection.execute(
-            _ADD_NUMBERS, self._tenant_id, self._campaign_id, *map(list, zip(*numbers, strict=True))
+            _ADD_NUMBERS,
+            self._tenant_id,
+            self._campaign_id,
+            [id_ for id_, contact in zip(ids, good, strict=True) for _ in contact.numbers],
+            [position for contact in good for position in range(len(contact.numbers))],
+            [number.e164 for number in numbers],
+            [self._zone_sets[number.zones] for number in numbers],
         )
 
-    async def _zone_set(self, connection: Any, zones: tuple[str, ...]) -> int:
-        if zones not in self._zone_sets:
-            self._zone_sets[zones] = await connection.fetchval(_ZONE_SET, list(zones)) if zones else 0
-        return self._zone_sets[zones]
+    def _begin(self, contact: Contact) -> int:
+        """The position of a contact's first number with a known zone; 0 where there is none."""
+        return next((at for at, number in enumerate(contact.numbers) if number.zones), 0)
 
 
 def _duplicate(contact: Contact, known: dict[str, str]) -> Remark | None:
+    """Why a contact is refused as one that is there already, or None."""
     for number in contact.numbers:
         if reason := known.get(number.e164):
             return Remark(contact.row, "", number.e164, reason)
     return None
-
-
-async def _pieces(text: str) -> AsyncIterator[bytes]:
-    for start in range(0, len(text), 262_144):
-        yield text[start : start + 262_144].encode()
