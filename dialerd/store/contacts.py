@@ -7,7 +7,7 @@ person becomes two contacts; for the same reason a second import of the same fil
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -92,6 +92,17 @@ async def import_contacts(
     return report
 
 
+async def what_would_happen(
+    pool: asyncpg.Pool, tenant_id: int, campaign_id: int, found: list[Contact], skip_known_anywhere: bool = False
+) -> list[Remark]:
+    """What `import_contacts` would remark of the first contacts of a file; reads only."""
+    remarks: list[Remark] = []
+    work = _Import(tenant_id, campaign_id, remarks.append, skip_known_anywhere)
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await work.decide(connection, found)
+    return remarks
+
+
 async def _read_ahead(entries: Iterable[Contact | Remark]) -> AsyncIterator[list[Contact | Remark]]:
     """Batches; the next one is read while the one before is in work."""
     source = iter(entries)
@@ -136,8 +147,16 @@ class _Import:
         """Say how many came."""
         await connection.execute(_COUNT_LIST, self._list_id, self.report.imported)
 
-    async def take(self, connection: Any, batch: list[Contact | Remark]) -> None:
+    async def take(self, connection: Any, batch: Sequence[Contact | Remark]) -> None:
         """Decide on each row of a batch, and write the good ones."""
+        good = await self.decide(connection, batch)
+        if self.report.imported > MAX_CONTACTS:
+            raise FileRefused(f"more than {MAX_CONTACTS} contacts: split the file")
+        if good:
+            await self._write(connection, good)
+
+    async def decide(self, connection: Any, batch: Sequence[Contact | Remark]) -> list[Contact]:
+        """The good rows of a batch; the report and `on_remark` are told of all."""
         known, dnc = await self._ask(connection, batch)
         good: list[Contact] = []
         for entry in batch:
@@ -156,12 +175,9 @@ class _Import:
                 good.append(entry)
         self.report.imported += len(good)
         self.report.numbers += sum(len(contact.numbers) for contact in good)
-        if self.report.imported > MAX_CONTACTS:
-            raise FileRefused(f"more than {MAX_CONTACTS} contacts: split the file")
-        if good:
-            await self._write(connection, good)
+        return good
 
-    async def _ask(self, connection: Any, batch: list[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
+    async def _ask(self, connection: Any, batch: Sequence[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
         """Which of the batch's numbers are known already, and why that matters; and which must not be called."""
         wanted = list({n.e164 for row in batch if isinstance(row, Contact) for n in row.numbers})
         known: dict[str, str] = {}
