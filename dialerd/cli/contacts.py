@@ -15,6 +15,7 @@ from rich.progress import Progress
 from dialerd.cli.common import REFUSED, Session, command, say, show_fields, show_json, show_table
 from dialerd.core.contactfile import Columns, Contact, Remark, contacts_of
 from dialerd.core.selection import STATES, Selection
+from dialerd.places import postcodes
 from dialerd.store import campaigns
 from dialerd.store.contacts import import_contacts, what_would_happen
 from dialerd.store.export import export_csv, export_xlsx, inert
@@ -56,14 +57,15 @@ async def import_command(
     """Import a CSV, XLSX or JSON file: good rows are taken, bad ones reported, nothing is half done.
 
     Columns by their names in the first line: phone (number, tel, mobile … phone2 and so on for further numbers of the
-    same person), name, priority, external_id, zone (IANA; the number must be open there as well as where it lies);
-    all others are kept as they are, postcodes too: no zone is guessed from them. --map says it outright. A single
-    column of numbers needs no header. CSV: comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252. JSON: a list of
-    texts, or of objects with fields like the columns. The same file twice changes nothing.
+    same person), name, priority, external_id, zone (IANA; the number must be open there as well as where it lies),
+    postcode (so must it; United States, Canada, Australia); all others are kept as they are. --map says it outright.
+    A single column of numbers needs no header. CSV: comma, semicolon, tab or bar; UTF-8, UTF-16 or Windows-1252. JSON:
+    a list of texts, or of objects with fields like the columns. The same file twice changes nothing.
 
     \b
     In the result: rows read; imported, the rows that became contacts; numbers, theirs; contacts, in the campaign
-    now; refused, rows and numbers by reason; unknown_zone and dnc, numbers that are kept but not dialled.
+    now; refused, rows and numbers by reason; unknown_zone and dnc, numbers that are kept but not dialled;
+    unknown_postcode, numbers that are judged by their own zones.
     """
     remarks = _Remarks(as_json)
     mapping = _mapping(mapped)
@@ -82,7 +84,7 @@ async def import_command(
             progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
             bar = progress.add_task("importing", total=size)
             rows = read_rows(file, lambda done: progress.update(bar, completed=done), sheet)
-            entries = contacts_of(rows, where, mapping)
+            entries = contacts_of(rows, where, mapping, zones_of=postcodes.zones_of)
             done = await import_contacts(
                 pool, tenant.id, campaign.id, entries, session.by, remarks, skip_known_anywhere, list_name or file.name
             )
@@ -112,7 +114,8 @@ class _Preview:
 
     def __init__(self, file: Path, sheet: str | None, region: str, mapping: Mapping[str, str]) -> None:
         found: list[Columns] = []
-        entries = list(islice(contacts_of(read_rows(file, sheet=sheet), region, mapping, found.append), _SHOWN))
+        rows = read_rows(file, sheet=sheet)
+        entries = list(islice(contacts_of(rows, region, mapping, found.append, postcodes.zones_of), _SHOWN))
         self.columns = [{"column": n, "field": f} for c in found for n, f in zip(c.names, c.fields, strict=True)]
         self.contacts = [entry for entry in entries if isinstance(entry, Contact)]
         self.remarks = [entry for entry in entries if isinstance(entry, Remark)]

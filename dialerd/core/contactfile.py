@@ -30,6 +30,7 @@ _FIELDS = {
     "priority": "priority",
     **dict.fromkeys(("external_id", "customer_id", "id", "ref", "reference"), "external_id"),
     **dict.fromkeys(("zone", "timezone", "time_zone", "tz"), "zone"),
+    **dict.fromkeys(("postcode", "post_code", "postal_code", "zip", "zip_code", "zipcode"), "postcode"),
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 _NUMBER_LIKE = re.compile(r"[+(]?[0-9][0-9 ()./\-\u00a0]{4,}\Z", re.ASCII)
@@ -57,8 +58,8 @@ class Remark:
     """What is to be said of a row, or of one number of it, and what it means for the row.
 
     `reason` is one of `phone.NumberRefused`'s, or: unclosed_quote, row_too_long, cell_too_long, control_characters,
-    too_many_cells, too_many_numbers, no_number, priority, zone. The import adds duplicate_in_file,
-    duplicate_in_campaign and duplicate_in_tenant, and, of numbers that are kept, unknown_zone and dnc.
+    too_many_cells, too_many_numbers, no_number, priority, zone; and, of numbers that are kept, postcode. The import
+    adds duplicate_in_file, duplicate_in_campaign and duplicate_in_tenant, and, of those kept, unknown_zone and dnc.
     """
 
     row: int
@@ -66,6 +67,9 @@ class Remark:
     value: str
     reason: str
     effect: Effect = "row_refused"
+
+
+ZonesOf = Callable[[str, str], Sequence[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,13 @@ def contacts_of(
     default_region: str,
     mapping: Mapping[str, str] | None = None,
     on_columns: Callable[[Columns], object] = lambda columns: None,
+    zones_of: ZonesOf = lambda region, postcode: (),
 ) -> Iterator[Contact | Remark]:
     """The same of rows and their numbers, from wherever they come.
 
-    `mapping` says what columns are, by their names: phone, name, first_name, last_name, priority, external_id, zone
-    or custom; a field that it mentions is not looked for elsewhere. `on_columns` hears what was found.
+    `mapping` says what columns are, by their names: phone, name, first_name, last_name, priority, external_id, zone,
+    postcode or custom; a field that it mentions is not looked for elsewhere. `on_columns` hears what was found.
+    `zones_of` a region and a postcode: the number must be open there as well; None for a postcode that is unknown.
     """
     reader: _Reader | None = None
     for row, cells in numbered:
@@ -106,7 +112,7 @@ def contacts_of(
         if reader is None:
             columns, is_header = _columns(cells, mapping or {})
             on_columns(columns)
-            reader = _Reader(columns, default_region)
+            reader = _Reader(columns, default_region, zones_of)
             if is_header:
                 continue
         yield from reader.entries(row, cells)
@@ -154,13 +160,14 @@ def _unique(cells: Sequence[str]) -> tuple[str, ...]:
 class _Reader:
     """Rows into contacts: where each field stands is found out once, for a list has millions of rows."""
 
-    def __init__(self, columns: Columns, region: str) -> None:
+    def __init__(self, columns: Columns, region: str, zones_of: ZonesOf) -> None:
+        self._zones_of = zones_of
         self._names = columns.names
         self._width = len(columns.names)
         self._region = region
         places = list(enumerate(columns.fields))
         self._phones = [i for i, kind in places if kind == "phone"]
-        self._custom = [(columns.names[i], i) for i, kind in places if kind == "custom"]
+        self._custom = [(columns.names[i], i) for i, kind in places if kind in ("custom", "postcode")]
         self._place = {kind: i for i, kind in places if kind not in ("phone", "custom")}
         self._name = [self._place[kind] for kind in ("first_name", "last_name") if kind in self._place]
 
@@ -184,7 +191,9 @@ class _Reader:
             refused = [replace(remark, effect="row_refused") for remark in remarks if isinstance(remark, Remark)]
             return refused or [Remark(row, "", "", "no_number")]
         if zone:
-            numbers = [_also_in(zone, number) for number in numbers]
+            numbers = [_also_in((zone,), number) for number in numbers]
+        if postcode := self._text("postcode", cells):
+            numbers = [self._near(row, postcode, number, remarks) for number in numbers]
         name = self._text("name", cells) or " ".join([cells[i] for i in self._name if cells[i]])
         custom = {name: cells[i] for name, i in self._custom if cells[i]}
         external_id = self._text("external_id", cells) or None
@@ -210,6 +219,13 @@ class _Reader:
                     numbers.append(number)
         return numbers
 
+    def _near(self, row: int, postcode: str, number: Number, remarks: list[Contact | Remark]) -> Number:
+        """The number, to be open where the postcode lies as well."""
+        zones = self._zones_of(number.region, postcode)
+        if zones is None:
+            remarks.append(Remark(row, "postcode", postcode[:100], "postcode", effect="kept"))
+        return _also_in(zones, number) if zones else number
+
     def _bad_cell(self, row: int, cells: Sequence[str]) -> Remark | None:
         if len(cells) > self._width and any(cells[self._width :]):
             return Remark(row, "", cells[self._width][:100], "too_many_cells")
@@ -224,9 +240,9 @@ class _Reader:
         return None
 
 
-def _also_in(zone: str, number: Number) -> Number:
-    """The number, to be open in the row's zone as well as in its own: what a file says can only narrow."""
-    return replace(number, zones=(zone, *(own for own in number.zones if own != zone)))
+def _also_in(zones: Sequence[str], number: Number) -> Number:
+    """The number, to be open in these zones as well as in its own: what a file says can only narrow."""
+    return replace(number, zones=(*zones, *(own for own in number.zones if own not in zones)))
 
 
 @lru_cache(maxsize=1000)

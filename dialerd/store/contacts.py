@@ -39,7 +39,8 @@ class Report:
 
     `imported` rows became contacts with `numbers` numbers; the campaign has `contacts` now. `refused` counts rows and
     single numbers by reason. `unknown_zone` numbers are kept and never dialled until their zone is known; `dnc`
-    numbers are kept and not dialled while they are on the list.
+    numbers are kept and not dialled while they are on the list. `unknown_postcode` numbers are judged by their own
+    zones.
     """
 
     rows: int = 0
@@ -48,6 +49,7 @@ class Report:
     numbers: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     unknown_zone: int = 0
+    unknown_postcode: int = 0
     dnc: int = 0
 
 
@@ -163,6 +165,10 @@ class _Import:
             if entry.row != self._last_row:  # a row may have several remarks
                 self._last_row = entry.row
                 self.report.rows += 1
+            if isinstance(entry, Remark) and entry.effect == "kept":
+                self.report.unknown_postcode += 1
+                self._on_remark(entry)
+                continue
             remark = entry if isinstance(entry, Remark) else _duplicate(entry, known)
             if remark is not None:
                 self.report.refused[remark.reason] = self.report.refused.get(remark.reason, 0) + 1

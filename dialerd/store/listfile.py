@@ -24,7 +24,8 @@ def read_rows(
     path: Path, progress: Callable[[int], None] = lambda done: None, sheet: str | None = None
 ) -> Iterator[tuple[int, list[str] | SpoiledRow]]:
     """The rows of a CSV, XLSX or JSON file, told apart by how it begins. `progress` gets the bytes or, of a
-    spreadsheet, the share of `path`'s size that has been read. `sheet` is the name of a spreadsheet's; else its first one.
+    spreadsheet, the share of `path`'s size that has been read. `sheet` is the name of a spreadsheet's; else its first
+    one.
 
     Raises `FileRefused` and OSError.
     """
