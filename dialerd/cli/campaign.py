@@ -1,14 +1,18 @@
 """`dialer-admin campaign`: make, show, change, start, pause, stop."""
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from typing import Any
 
 import click
 
 from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
 from dialerd.core import campaign as rules
-from dialerd.core import windows
-from dialerd.store import campaigns, schedules
+from dialerd.core import retry, windows
+from dialerd.core.limits import parse as parse_limit
+from dialerd.store import campaigns
+from dialerd.store.recycle import recycle
+from dialerd.store.settings import change
 
 
 @click.group("campaign")
@@ -16,35 +20,83 @@ def group() -> None:
     """Campaigns. CAMPAIGN is a name or an id."""
 
 
+# Every setting but those that only `create` asks for; `create` shows the defaults of core.campaign.Draft.
+_SETTINGS = (
+    ("--mode", "dial_mode", str, "preview or progressive."),
+    ("--description", "description", str, "For people."),
+    ("--max-retries", "max_retries", int, "Attempts of a contact after the first one, all rules together."),
+    ("--retry-delay", "retry_delay_seconds", int, "Seconds, where no --retry says otherwise."),
+    ("--pacing-ratio", "pacing_ratio", float, "For modes that use one."),
+    ("--max-concurrent-calls", "max_concurrent_calls", int, "Calls at a time."),
+    ("--ring-timeout", "ring_timeout_seconds", int, "Seconds."),
+    ("--wrap-up", "wrap_up_seconds", int, "Seconds."),
+    ("--machine-detection", "machine_detection", click.Choice(["off", "drop"]), "What is done about machines."),
+    ("--purpose", "purpose", click.Choice(rules.PURPOSES), "What the calls are for, as the law asks it."),
+    ("--abandon-lockout", "abandon_lockout_seconds", int, "Seconds without a call after an abandoned one."),
+    ("--callback-patience", "callback_patience_seconds", int, "Seconds after which anybody may take an agent's "
+     "callback."),
+    ("--order-by", "order_by", click.Choice(rules.ORDERS), "Who comes first among equal priorities."),
+    ("--filter", "filter", str, "Who may be called, as in 'attempts < 3 and last_outcome in (busy, no_answer)'; '' "
+     "for everybody."),
+)  # fmt: skip
+_DEFAULTS = {**{each.name: each.default for each in fields(rules.Draft)}, "dial_mode": "progressive"}
+
+
+def _settings(*, defaults: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of the settings; without `defaults` those that are not given are None."""
+
+    def decorate(run: Callable[..., Any]) -> Callable[..., Any]:
+        for option, name, kind, words in reversed(_SETTINGS):
+            default = _DEFAULTS[name] if defaults else None
+            run = click.option(option, name, type=kind, help=words, default=default, show_default=defaults)(run)
+        limit = "Calls to a number, as in 3/24h/tenant; repeatable"
+        rule = "After an outcome: OUTCOME=TIMESxDELAY[*BACKOFF][/next], as in no_answer=3x1h*2/next; repeatable"
+        end = "." if defaults else "; 'none' for none."
+        run = click.option("--limit", "limits", multiple=True, metavar="CALLS/PERIOD", help=limit + end)(run)
+        run = click.option("--retry", "retries", multiple=True, metavar="RULE", help=rule + end)(run)
+        return run
+
+    return decorate
+
+
+def _rules(retries: tuple[str, ...], limits: tuple[str, ...]) -> dict[str, Any]:
+    """Retry rules and limits as they are stored, of those that were given."""
+    found: dict[str, Any] = {}
+    if retries:
+        found["retry_rules"] = retry.parse(() if retries == ("none",) else retries)
+    if limits:
+        found["limits"] = () if limits == ("none",) else tuple(parse_limit(text).rule for text in limits)
+    return found
+
+
 @command(group, "create")
 @click.argument("name")
-@click.option("--mode", "dial_mode", default="progressive", show_default=True, help="preview or progressive.")
 @click.option("--queue", "queue_name", required=True, help="Whose agents take the calls.")
 @click.option("--trunk", required=True, help="The way out: a [trunks.NAME] of the configuration.")
 @click.option("--caller-id", help="Shown when the pool has nothing free.")
-@click.option("--description", default="")
 @click.option("--window", "window_texts", multiple=True, help="'mon-fri 09:00-20:00' (repeatable) or 'always', in the "
               "called number's own zone.  [default: mon-sat 09:00-20:00]")  # fmt: skip
-@click.option("--max-retries", type=int, default=3, show_default=True)
-@click.option("--retry-delay", "retry_delay_seconds", type=int, default=300, show_default=True, help="Seconds.")
-@click.option("--pacing-ratio", type=float, default=3.0, show_default=True, help="For modes that use one.")
-@click.option("--max-concurrent-calls", type=int, default=50, show_default=True)
-@click.option("--ring-timeout", "ring_timeout_seconds", type=int, default=30, show_default=True, help="Seconds.")
-@click.option("--wrap-up", "wrap_up_seconds", type=int, default=15, show_default=True, help="Seconds.")
-@click.option("--machine-detection", type=click.Choice(["off", "drop"]), default="off", show_default=True)
 @click.option("--profile", "legal_profile", help="Legal profile whose hours and holidays hold as well: "
               "see 'profile list'.")  # fmt: skip
-@click.option("--purpose", type=click.Choice(rules.PURPOSES), default="marketing", show_default=True)
 @click.option("--skip-holidays/--no-skip-holidays", default=None, help="Call nobody on holidays.  "
               "[default: as the tenant has it]")  # fmt: skip
+@_settings(defaults=True)
 async def create(
-    session: Session, as_json: bool, window_texts: tuple[str, ...], caller_id: str | None, **fields: Any
+    session: Session,
+    as_json: bool,
+    window_texts: tuple[str, ...],
+    caller_id: str | None,
+    retries: tuple[str, ...],
+    limits: tuple[str, ...],
+    **settings: Any,
 ) -> None:
     """Make a campaign. It is a draft until it is started."""
-    calling = tuple(windows.parse(window_texts)) if window_texts else windows.DEFAULT
+    settings |= _rules(retries, limits)
+    if window_texts:
+        settings["windows"] = tuple(windows.parse(window_texts))
     async with session.tenant() as (pool, tenant):
         shown = rules.caller_id(caller_id, tenant.default_region) if caller_id else None
-        draft = rules.Draft(**fields, caller_id=shown, windows=calling)
+        draft = rules.Draft(**settings, caller_id=shown)
         campaign = await campaigns.create(pool, tenant.id, draft, session.by)
     _show(campaign, as_json)
 
@@ -75,28 +127,45 @@ async def show(session: Session, as_json: bool, campaign: str) -> None:
 
 @command(group, "update")
 @click.argument("campaign")
+@click.option("--name", help="Another name.")
+@click.option("--queue", "queue_name", help="Whose agents take the calls.")
+@click.option("--trunk", help="The way out.")
+@click.option("--caller-id", help="Shown when the pool has nothing free, or 'none'.")
 @click.option("--window", "window_texts", multiple=True, help="These windows in place of all it has; as in 'create'.")
 @click.option("--profile", "legal_profile", help="Another legal profile, or 'none'.")
-@click.option("--purpose", type=click.Choice(rules.PURPOSES))
 @click.option("--skip-holidays", "holidays", flag_value="skip", help="Call nobody on holidays.")
 @click.option("--no-skip-holidays", "holidays", flag_value="work", help="Call on holidays, where the profile lets it.")
 @click.option("--tenant-holidays", "holidays", flag_value="tenant", help="Keep holidays as the tenant has it.")
+@_settings(defaults=False)
 async def update(
     session: Session,
     as_json: bool,
     campaign: str,
     window_texts: tuple[str, ...],
-    legal_profile: str | None,
-    **fields: Any,
+    holidays: str | None,
+    retries: tuple[str, ...],
+    limits: tuple[str, ...],
+    **settings: Any,
 ) -> None:
-    """Change when a campaign calls; a running one keeps to it from the next call on."""
-    calling = tuple(windows.parse(window_texts)) if window_texts else None
-    wanted = schedules.Change(calling, "" if legal_profile == "none" else legal_profile, **fields)
-    if wanted == schedules.Change():
+    """Change settings; a running campaign keeps to them from the next call on.
+
+    --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
+    """
+    changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
+    if changes.get("legal_profile") == "none":
+        changes["legal_profile"] = None
+    if window_texts:
+        changes["windows"] = tuple(windows.parse(window_texts))
+    if holidays is not None:
+        changes["skip_holidays"] = {"skip": True, "work": False, "tenant": None}[holidays]
+    if not changes:
         raise click.UsageError("nothing to change: name at least one option")
     async with session.tenant() as (pool, tenant):
+        if "caller_id" in changes:
+            text = changes["caller_id"]
+            changes["caller_id"] = None if text == "none" else rules.caller_id(text, tenant.default_region)
         found = await campaigns.find(pool, tenant.id, campaign)
-        changed = await schedules.change(pool, tenant.id, found.id, wanted, session.by)
+        changed = await change(pool, tenant.id, found.id, changes, session.by)
     _show(changed, as_json)
 
 
@@ -119,6 +188,34 @@ async def pause(session: Session, as_json: bool, campaign: str) -> None:
 async def stop(session: Session, as_json: bool, campaign: str) -> None:
     """End the campaign; live calls go on. It can be started again."""
     await _change(session, as_json, campaign, "stop")
+
+
+@command(group, "recycle")
+@click.argument("campaign")
+@click.option("--where", required=True, help="Whom, as in --filter of 'create': 'last_outcome in (busy, no_answer)'.")
+@click.option("--list", "list_name", help="Only contacts that came with this list; see 'contacts lists'.")
+@click.option("--keep-attempts", is_flag=True, help="Count their attempts on, instead of from nought.")
+@click.option("--dry-run", is_flag=True, help="Say how many there are, and change nothing.")
+async def recycle_command(
+    session: Session, as_json: bool, campaign: str, where: str, list_name: str | None, keep_attempts: bool,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    """Put contacts that are over back into the queue. Limits and do-not-call lists hold as before.
+
+    Whoever was talked to (connected), and whoever was called with an unknown end, is left out unless --where names that
+    outcome: 'last_outcome = unknown'.
+    """
+    async with session.tenant() as (pool, tenant):
+        found = await campaigns.find(pool, tenant.id, campaign)
+        done = await recycle(pool, tenant.id, found.id, where, session.by, list_name, keep_attempts, dry_run)
+    if as_json:
+        show_json({**asdict(done), "dry_run": dry_run})
+        return
+    counts = {name: ", ".join(f"{outcome} {n}" for outcome, n in sorted(of.items())) or "none"
+              for name, of in (("last outcomes", done.by_outcome), ("left out", done.left))}  # fmt: skip
+    show_fields({"would go back" if dry_run else "back in the queue": done.contacts, **counts})
+    if not dry_run and done.contacts and found.state != "active":
+        say(f"the campaign is {found.state}: 'dialer-admin campaign start {found.id}' calls them")
 
 
 async def _change(session: Session, as_json: bool, name: str, action: rules.Action) -> None:

@@ -131,7 +131,8 @@ async def import_command(
     max_age_days: int | None, region: str | None, bare_e164: bool, may_shrink: bool, system: bool,
     campaign_name: str | None,
 ) -> None:  # fmt: skip
-    """Make a register's contents those of a file: one number a line, or CSV; plain or gzip; tens of millions of lines.
+    """Make a register's contents those of a file: one number a line, or CSV, plain or gzip, tens of millions of lines;
+    or a JSON list of texts or of objects with a number.
 
     The list changes at once or not at all, while dialing goes on. The same file twice changes nothing.
     """

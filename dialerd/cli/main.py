@@ -10,6 +10,7 @@ from dialerd.cli import (
     agent,
     audit,
     call,
+    callback,
     callerid,
     campaign,
     contacts,
@@ -53,7 +54,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 
 _MODULES = (
-    *(setup, db, campaign, contacts, dnc, agent, callerid, trunk, call, holiday, profile),
+    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, trunk, call, holiday, profile),
     *(tenant, switch, stats, why, proof, audit, retention),
 )
 for module in _MODULES:

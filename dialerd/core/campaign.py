@@ -4,11 +4,11 @@
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, cast, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast, get_args
 
-from dialerd.core import phone
+from dialerd.core import filters, limits, phone, retry
 from dialerd.core.calendar import Window
 from dialerd.core.profile import Purpose
 from dialerd.core.windows import DEFAULT
@@ -35,6 +35,8 @@ EVENTS: Final[dict[Action, str]] = {
 }
 MODES = ("preview", "progressive", "predictive", "power")
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
+ORDERS = ("oldest", "fewest_attempts", "last_result", "random")
+MAX_LIMITS = 20
 MODES_READY = ("preview", "progressive")  # the others come with their pacing
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -56,7 +58,7 @@ class CampaignRefused(ValueError):
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{field}: {says}" for field, says in self.problems))
+        super().__init__("; ".join(f"{name}: {says}" for name, says in self.problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,12 @@ class Draft:
     legal_profile: str | None = None
     skip_holidays: bool | None = None  # None: as the tenant has it
     purpose: str = "marketing"
+    retry_rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # as core.retry.read has them
+    limits: tuple[str, ...] = ()  # as core.limits.parse reads them
+    abandon_lockout_seconds: int = 3 * 86_400
+    callback_patience_seconds: int = 1_800
+    filter: str = ""  # as core.filters.parse reads it; empty: everybody
+    order_by: str = "oldest"
 
 
 def after(state: State, action: Action) -> State:
@@ -100,14 +108,14 @@ def state_of(text: str) -> State:
 def check(draft: Draft) -> None:
     """Raises `CampaignRefused` with everything that is wrong with the draft."""
     problems: list[tuple[str, str]] = []
-    for field, text, limit in (("name", draft.name, 200), ("description", draft.description, 2000)):
+    for name, text, limit in (("name", draft.name, 200), ("description", draft.description, 2000)):
         if len(text) > limit or _CONTROL.search(text):
-            problems.append((field, f"at most {limit} characters, no control characters"))
+            problems.append((name, f"at most {limit} characters, no control characters"))
     if not draft.name.strip():
         problems.append(("name", "is empty"))
-    for field, text in (("queue_name", draft.queue_name), ("trunk", draft.trunk)):
+    for name, text in (("queue_name", draft.queue_name), ("trunk", draft.trunk)):
         if not _NAME.match(text):
-            problems.append((field, "1 to 64 letters, digits, '_', '.' or '-'"))
+            problems.append((name, "1 to 64 letters, digits, '_', '.' or '-'"))
     if draft.dial_mode not in MODES:
         problems.append(("dial_mode", f"one of {', '.join(MODES)}"))
     elif draft.dial_mode not in MODES_READY:
@@ -118,18 +126,41 @@ def check(draft: Draft) -> None:
         problems.append(("purpose", f"one of {', '.join(PURPOSES)}"))
     if draft.caller_id is not None and not _CALLER_ID.match(draft.caller_id):
         problems.append(("caller_id", "3 to 15 digits, with or without a plus"))
-    for field, value, low, high in (
+    for name, value, low, high in (
         ("pacing_ratio", draft.pacing_ratio, 0, 10),
         ("max_retries", draft.max_retries, 0, 100),
         ("retry_delay_seconds", draft.retry_delay_seconds, 0, 365 * 86400),
         ("max_concurrent_calls", draft.max_concurrent_calls, 0, 10_000),
         ("ring_timeout_seconds", draft.ring_timeout_seconds, 5, 120),
         ("wrap_up_seconds", draft.wrap_up_seconds, 0, 3600),
+        ("abandon_lockout_seconds", draft.abandon_lockout_seconds, 0, 3660 * 86400),
+        ("callback_patience_seconds", draft.callback_patience_seconds, 0, 30 * 86400),
     ):
         if not low <= value <= high:  # NaN is refused here too
-            problems.append((field, f"{low} to {high}"))
+            problems.append((name, f"{low} to {high}"))
+    problems += _problems_of_rules(draft)
     if problems:
         raise CampaignRefused(problems)
+
+
+def _problems_of_rules(draft: Draft) -> list[tuple[str, str]]:
+    """What is wrong with the rules of who comes next, and when again."""
+    problems: list[tuple[str, str]] = []
+    readings: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("retry_rules", lambda: retry.read(draft.retry_rules)),
+        ("limits", lambda: [limits.parse(text) for text in draft.limits]),
+        ("filter", lambda: filters.parse(draft.filter) if draft.filter else None),
+    )
+    for name, read in readings:
+        try:
+            read()
+        except (retry.RuleRefused, limits.LimitRefused, filters.FilterRefused) as error:
+            problems.append((name, str(error)))
+    if len(draft.limits) > MAX_LIMITS:
+        problems.append(("limits", f"at most {MAX_LIMITS}"))
+    if draft.order_by not in ORDERS:
+        problems.append(("order_by", f"one of {', '.join(ORDERS)}"))
+    return problems
 
 
 def caller_id(text: str, default_region: str) -> str:

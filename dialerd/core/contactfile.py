@@ -30,6 +30,7 @@ _FIELDS = {
     "priority": "priority",
     **dict.fromkeys(("external_id", "customer_id", "id", "ref", "reference"), "external_id"),
     **dict.fromkeys(("zone", "timezone", "time_zone", "tz"), "zone"),
+    **dict.fromkeys(("postcode", "post_code", "postal_code", "zip", "zip_code", "zipcode"), "postcode"),
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 _NUMBER_LIKE = re.compile(r"[+(]?[0-9][0-9 ()./\-\u00a0]{4,}\Z", re.ASCII)
@@ -37,9 +38,9 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,7}\Z", re.ASCII)
 _ZONE = re.compile(r"(?:[A-Za-z]+/[A-Za-z0-9_+/-]+|UTC)\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Contact:
-    """A good row. `row` counts from 1, the header included, as a spreadsheet does."""
+    """A good row. `row` counts from 1, the header included, as a spreadsheet does. Not frozen: see `phone.Number`."""
 
     row: int
     numbers: tuple[Number, ...]
@@ -57,8 +58,8 @@ class Remark:
     """What is to be said of a row, or of one number of it, and what it means for the row.
 
     `reason` is one of `phone.NumberRefused`'s, or: unclosed_quote, row_too_long, cell_too_long, control_characters,
-    too_many_cells, too_many_numbers, no_number, priority, zone. The import adds duplicate_in_file,
-    duplicate_in_campaign and duplicate_in_tenant, and, of numbers that are kept, unknown_zone and dnc.
+    too_many_cells, too_many_numbers, no_number, priority, zone; and, of numbers that are kept, postcode. The import
+    adds duplicate_in_file, duplicate_in_campaign and duplicate_in_tenant, and, of those kept, unknown_zone and dnc.
     """
 
     row: int
@@ -66,6 +67,9 @@ class Remark:
     value: str
     reason: str
     effect: Effect = "row_refused"
+
+
+ZonesOf = Callable[[str, str], Sequence[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +93,30 @@ def contacts_of(
     default_region: str,
     mapping: Mapping[str, str] | None = None,
     on_columns: Callable[[Columns], object] = lambda columns: None,
+    zones_of: ZonesOf = lambda region, postcode: (),
 ) -> Iterator[Contact | Remark]:
     """The same of rows and their numbers, from wherever they come.
 
-    `mapping` says what columns are, by their names: phone, name, first_name, last_name, priority, external_id, zone
-    or custom; a field that it mentions is not looked for elsewhere. `on_columns` hears what was found.
+    `mapping` says what columns are, by their names: phone, name, first_name, last_name, priority, external_id, zone,
+    postcode or custom; a field that it mentions is not looked for elsewhere. `on_columns` hears what was found.
+    `zones_of` a region and a postcode: the number must be open there as well; None for a postcode that is unknown.
     """
-    columns: Columns | None = None
+    reader: _Reader | None = None
     for row, cells in numbered:
         if isinstance(cells, SpoiledRow):
             yield Remark(row, "", cells.text, cells.reason)
             continue
-        cells = [cell.strip() for cell in cells]
+        cells = list(map(str.strip, cells))
         if not any(cells):
             continue
-        if columns is None:
+        if reader is None:
             columns, is_header = _columns(cells, mapping or {})
             on_columns(columns)
+            reader = _Reader(columns, default_region, zones_of)
             if is_header:
                 continue
-        yield from _contact(row, cells, columns, default_region)
-    if columns is None:
+        yield from reader.entries(row, cells)
+    if reader is None:
         raise FileRefused("the file is empty")
 
 
@@ -150,75 +157,92 @@ def _unique(cells: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _contact(row: int, cells: Sequence[str], columns: Columns, region: str) -> Iterator[Contact | Remark]:
-    if spoiled := _bad_cell(row, cells, columns):
-        yield spoiled
-        return
-    texts: dict[str, str] = {}
-    custom: dict[str, str] = {}
-    phones: list[tuple[str, str]] = []
-    for name, kind, cell in zip(columns.names, columns.fields, cells, strict=False):
-        if not cell:
-            continue
-        if kind == "phone":
-            phones.append((name, cell))
-        elif kind == "custom":
-            custom[name] = cell
-        else:
-            texts[kind] = cell
-    priority = texts.get("priority", "0")
-    if not _INTEGER.match(priority) or abs(int(priority)) > _PRIORITY:
-        yield Remark(row, "priority", priority, "priority")
-        return
-    zone = texts.get("zone")
-    if zone is not None and not is_zone(zone):
-        yield Remark(row, "zone", zone, "zone")
-        return
-    numbers: dict[str, Number] = {}
-    remarks: list[Remark] = []
-    for name, cell in phones:
-        try:
-            number = parse(cell, region)
-        except NumberRefused as refused:
-            remarks.append(Remark(row, name, cell, refused.reason, effect="number_refused"))
-        else:
-            numbers[number.e164] = _also_in(zone, number) if zone else number
-    if len(numbers) > MAX_NUMBERS:
-        yield Remark(row, "", "", "too_many_numbers")
-        return
-    if not numbers:
-        if remarks:
-            yield from (replace(remark, effect="row_refused") for remark in remarks)
-        else:
-            yield Remark(row, "", "", "no_number")
-        return
-    yield from remarks
-    yield Contact(
-        row=row,
-        numbers=tuple(numbers.values()),
-        name=texts.get("name") or " ".join(filter(None, (texts.get("first_name"), texts.get("last_name")))),
-        priority=int(priority),
-        external_id=texts.get("external_id"),
-        custom=custom,
-    )
+class _Reader:
+    """Rows into contacts: where each field stands is found out once, for a list has millions of rows."""
 
+    def __init__(self, columns: Columns, region: str, zones_of: ZonesOf) -> None:
+        self._zones_of = zones_of
+        self._names = columns.names
+        self._width = len(columns.names)
+        self._region = region
+        places = list(enumerate(columns.fields))
+        self._phones = [i for i, kind in places if kind == "phone"]
+        self._custom = [(columns.names[i], i) for i, kind in places if kind in ("custom", "postcode")]
+        self._place = {kind: i for i, kind in places if kind not in ("phone", "custom")}
+        self._name = [self._place[kind] for kind in ("first_name", "last_name") if kind in self._place]
 
-def _bad_cell(row: int, cells: Sequence[str], columns: Columns) -> Remark | None:
-    if len(cells) > len(columns.names) and any(cells[len(columns.names) :]):
-        return Remark(row, "", cells[len(columns.names)][:100], "too_many_cells")
-    if max(map(len, cells)) <= MAX_CELL and not _CONTROL.search("".join(cells)):
+    def entries(self, row: int, cells: list[str]) -> Sequence[Contact | Remark]:
+        """What becomes of a row: a contact, remarks, or both."""
+        if len(cells) < self._width:
+            cells += [""] * (self._width - len(cells))
+        if bad := self._bad_cell(row, cells):
+            return [bad]
+        priority = self._text("priority", cells) or "0"
+        if not _INTEGER.match(priority) or abs(int(priority)) > _PRIORITY:
+            return [Remark(row, "priority", priority, "priority")]
+        zone = self._text("zone", cells)
+        if zone and not is_zone(zone):
+            return [Remark(row, "zone", zone, "zone")]
+        remarks: list[Contact | Remark] = []
+        numbers = self._numbers(row, cells, remarks)
+        if len(numbers) > MAX_NUMBERS:
+            return [Remark(row, "", "", "too_many_numbers")]
+        if not numbers:
+            refused = [replace(remark, effect="row_refused") for remark in remarks if isinstance(remark, Remark)]
+            return refused or [Remark(row, "", "", "no_number")]
+        if zone:
+            numbers = [_also_in((zone,), number) for number in numbers]
+        if postcode := self._text("postcode", cells):
+            numbers = [self._near(row, postcode, number, remarks) for number in numbers]
+        name = self._text("name", cells) or " ".join([cells[i] for i in self._name if cells[i]])
+        custom = {name: cells[i] for name, i in self._custom if cells[i]}
+        external_id = self._text("external_id", cells) or None
+        remarks.append(Contact(row, tuple(numbers), name, int(priority), external_id, custom))
+        return remarks
+
+    def _text(self, kind: str, cells: list[str]) -> str:
+        place = self._place.get(kind)
+        return "" if place is None else cells[place]
+
+    def _numbers(self, row: int, cells: list[str], remarks: list[Contact | Remark]) -> list[Number]:
+        """The row's numbers, each once; those that are none go into the remarks."""
+        numbers: list[Number] = []
+        for i in self._phones:
+            if not cells[i]:
+                continue
+            try:
+                number = parse(cells[i], self._region)
+            except NumberRefused as refused:
+                remarks.append(Remark(row, self._names[i], cells[i], refused.reason, effect="number_refused"))
+            else:
+                if number not in numbers:
+                    numbers.append(number)
+        return numbers
+
+    def _near(self, row: int, postcode: str, number: Number, remarks: list[Contact | Remark]) -> Number:
+        """The number, to be open where the postcode lies as well."""
+        zones = self._zones_of(number.region, postcode)
+        if zones is None:
+            remarks.append(Remark(row, "postcode", postcode[:100], "postcode", effect="kept"))
+        return _also_in(zones, number) if zones else number
+
+    def _bad_cell(self, row: int, cells: Sequence[str]) -> Remark | None:
+        if len(cells) > self._width and any(cells[self._width :]):
+            return Remark(row, "", cells[self._width][:100], "too_many_cells")
+        text = "".join(cells)
+        if len(text) <= MAX_CELL and not _CONTROL.search(text):
+            return None
+        for name, cell in zip(self._names, cells, strict=False):
+            if len(cell) > MAX_CELL:
+                return Remark(row, name, cell[:100], "cell_too_long")
+            if _CONTROL.search(cell):
+                return Remark(row, name, cell[:100], "control_characters")
         return None
-    for name, cell in zip(columns.names, cells, strict=False):
-        if len(cell) > MAX_CELL:
-            return Remark(row, name, cell[:100], "cell_too_long")
-        if _CONTROL.search(cell):
-            return Remark(row, name, cell[:100], "control_characters")
-    return None
 
 
-def _also_in(zone: str, number: Number) -> Number:
-    """The number, to be open in the row's zone as well as in its own: what a file says can only narrow."""
-    return replace(number, zones=(zone, *(own for own in number.zones if own != zone)))
+def _also_in(zones: Sequence[str], number: Number) -> Number:
+    """The number, to be open in these zones as well as in its own: what a file says can only narrow."""
+    return replace(number, zones=(*zones, *(own for own in number.zones if own not in zones)))
 
 
 @lru_cache(maxsize=1000)

@@ -4,7 +4,8 @@ A campaign has one delay and one count for all (`retry_delay_seconds`, `max_retr
 outcome. `max_retries` bounds all attempts of a contact together, whatever the rules say.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -16,6 +17,10 @@ from dialerd.core.causes import Outcome
 FINAL = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.UNKNOWN, Outcome.REJECTED})
 NEVER = frozenset({Outcome.UNKNOWN, Outcome.NOT_SENT})  # no rule may be made for these
 MAX_DELAY_SECONDS = 365 * 86_400
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_TEXT = re.compile(
+    r"([a-z_]{1,20})=([0-9]{1,3})x([0-9]{1,8})([smhd])(?:\*([0-9]{1,2}(?:\.[0-9]{1,3})?))?(/next)?\Z", re.ASCII
+)
 _AT_ONCE_SECONDS = 10.0  # another number of the same person, or one that never left us
 
 Which = Literal["same", "next", "dead"]
@@ -91,6 +96,41 @@ def read(stored: Mapping[str, Mapping[str, Any]]) -> dict[Outcome, Rule]:
     """Rules as a campaign keeps them: {"busy": {"times": 5, "delay_seconds": 60, "backoff": 2, "number": "next"}}.
     Raises `RuleRefused`."""
     return {_outcome(name): _rule(name, fields) for name, fields in stored.items()}
+
+
+def parse(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Rules as people write them, into the form that a campaign keeps: OUTCOME=TIMESxDELAY, then perhaps *BACKOFF and
+    /next, as in `busy=5x60s` or `no_answer=3x1h*2/next`. Raises `RuleRefused`."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        match = _TEXT.match(text.strip())
+        if match is None:
+            raise RuleRefused(
+                f"{text[:60]!r} is no retry rule: OUTCOME=TIMESxDELAY, then perhaps *BACKOFF (each time so much "
+                "longer) and /next (on the contact's next number), as in busy=5x60s or no_answer=3x1h*2/next"
+            )
+        name, times, count, unit, backoff, following = match.groups()
+        if name in found:
+            raise RuleRefused(f"{name}: two rules")
+        found[name] = {"times": int(times), "delay_seconds": int(count) * _UNITS[unit]}
+        if backoff:
+            found[name]["backoff"] = float(backoff)
+        if following:
+            found[name]["number"] = "next"
+    read(found)
+    return found
+
+
+def describe(stored: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The texts of stored rules; those that `parse` wrote, it reads as the same again."""
+    return [_describe(outcome, rule) for outcome, rule in read(stored).items()]
+
+
+def _describe(outcome: Outcome, rule: Rule) -> str:
+    unit = next((u for u in "dhm" if rule.delay_seconds and rule.delay_seconds % _UNITS[u] == 0), "s")
+    backoff = f"*{rule.backoff:g}" if rule.backoff != 1 else ""
+    following = "/next" if rule.number == "next" else ""
+    return f"{outcome}={rule.times}x{rule.delay_seconds / _UNITS[unit]:.10g}{unit}{backoff}{following}"
 
 
 def _outcome(name: str) -> Outcome:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time
 from typing import Any
 
 import asyncpg
 
 from dialerd.core import campaign as rules
+from dialerd.core import retry
 from dialerd.core import windows as calling
 from dialerd.core.calendar import Window
 from dialerd.places import profiles, schedules
@@ -40,7 +41,10 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A campaign as stored, with how far it is. `windows` are texts that `core.windows.parse` reads."""
+    """A campaign as stored, with how far it is; `held` contacts are left out by the filter.
+
+    `windows`, `retry_rules` and `limits` are texts that `core.windows`, `core.retry` and `core.limits` read.
+    """
 
     id: int
     name: str
@@ -60,12 +64,19 @@ class Campaign:
     legal_profile: str | None
     skip_holidays: bool | None
     purpose: str
+    retry_rules: tuple[str, ...]
+    limits: tuple[str, ...]
+    abandon_lockout_seconds: int
+    callback_patience_seconds: int
+    filter: str
+    order_by: str
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
     windows: tuple[str, ...]
     contacts: int
     queued: int
+    held: int
     attempts: int
 
 
@@ -92,19 +103,19 @@ async def create(pool: asyncpg.Pool, tenant_id: int, draft: rules.Draft, by: str
     """Make a campaign. Raises `core.campaign.CampaignRefused`, or `Refused` when the name is taken."""
     rules.check(draft)
     check_profile(draft.legal_profile)
-    d = draft
     try:
         async with pool.acquire() as connection, connection.transaction():
-            campaign_id: int = await connection.fetchval(
-                _CREATE, tenant_id, d.name, d.description, d.dial_mode, d.pacing_ratio, d.queue_name, d.trunk,
-                d.caller_id, d.max_retries, d.retry_delay_seconds, d.max_concurrent_calls, d.ring_timeout_seconds,
-                d.wrap_up_seconds, d.machine_detection, d.legal_profile, d.skip_holidays, d.purpose,
-            )  # fmt: skip
-            await add_windows(connection, campaign_id, d.windows)
+            campaign_id: int = await connection.fetchval(_CREATE, tenant_id, stored(draft))
+            await add_windows(connection, campaign_id, draft.windows)
             await connection.execute(_ADD_EVENT, tenant_id, campaign_id, "campaign.created", {"by": by})
     except asyncpg.UniqueViolationError:
         raise Refused(f"there is a campaign {draft.name!r} already") from None
     return await get(pool, tenant_id, campaign_id)
+
+
+def stored(draft: rules.Draft) -> dict[str, Any]:
+    """A draft's settings as columns of the table; the windows have a table of their own."""
+    return {f.name: getattr(draft, f.name) for f in fields(draft) if f.name != "windows"}
 
 
 def check_profile(name: str | None) -> None:
@@ -125,6 +136,11 @@ async def add_windows(connection: Any, campaign_id: int, windows: Sequence[Windo
         [f"{w.opens:%H:%M}" for w in windows],
         [calling.closing(w) for w in windows],
     )
+
+
+async def windows_of(connection: Any, campaign_id: int) -> tuple[Window, ...]:
+    """A campaign's weekly windows, in order."""
+    return tuple(_window(*found) for found in await connection.fetch(_WINDOWS, campaign_id))
 
 
 async def all_of(pool: asyncpg.Pool, tenant_id: int) -> list[Campaign]:
@@ -183,7 +199,7 @@ async def trunks(pool: asyncpg.Pool) -> list[Trunk]:
 
 async def _check_start(connection: Any, campaign_id: int, row: asyncpg.Record, declared: Collection[str]) -> None:
     trunk = row["trunk"]
-    windows = tuple(_window(*found) for found in await connection.fetch(_WINDOWS, campaign_id))
+    windows = await windows_of(connection, campaign_id)
     settings = schedules.Settings(windows, row["legal_profile"], row["purpose"])
     schedule = await asyncio.to_thread(schedules.build, settings, datetime.now(UTC).year)  # it may read data files
     problems = []
@@ -204,8 +220,12 @@ async def _check_start(connection: Any, campaign_id: int, row: asyncpg.Record, d
 
 
 def _campaign(row: asyncpg.Record) -> Campaign:
-    windows = [_window(*found) for found in row["windows"]]
-    return Campaign(**{**row, "windows": tuple(calling.describe(windows))})
+    texts = {
+        "windows": calling.describe([_window(*found) for found in row["windows"]]),
+        "retry_rules": retry.describe(row["retry_rules"]),
+        "limits": row["limits"],
+    }
+    return Campaign(**{**row, **{name: tuple(value) for name, value in texts.items()}})
 
 
 def _window(weekday: int, opens: str, closes: str) -> Window:

@@ -6,7 +6,8 @@ person becomes two contacts; for the same reason a second import of the same fil
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -28,6 +29,7 @@ _ADD_EVENT = queries("admin").add_event
 
 MAX_CONTACTS = 10_000_000  # of one file, for it is one transaction
 _BATCH = 5_000
+_SWITCH_SECONDS = 0.0005
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -37,7 +39,8 @@ class Report:
 
     `imported` rows became contacts with `numbers` numbers; the campaign has `contacts` now. `refused` counts rows and
     single numbers by reason. `unknown_zone` numbers are kept and never dialled until their zone is known; `dnc`
-    numbers are kept and not dialled while they are on the list.
+    numbers are kept and not dialled while they are on the list. `unknown_postcode` numbers are judged by their own
+    zones.
     """
 
     rows: int = 0
@@ -46,6 +49,7 @@ class Report:
     numbers: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     unknown_zone: int = 0
+    unknown_postcode: int = 0
     dnc: int = 0
 
 
@@ -91,6 +95,17 @@ async def import_contacts(
     return report
 
 
+async def what_would_happen(
+    pool: asyncpg.Pool, tenant_id: int, campaign_id: int, found: list[Contact], skip_known_anywhere: bool = False
+) -> list[Remark]:
+    """What `import_contacts` would remark of the first contacts of a file; reads only."""
+    remarks: list[Remark] = []
+    work = _Import(tenant_id, campaign_id, remarks.append, skip_known_anywhere)
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await work.decide(connection, found)
+    return remarks
+
+
 async def _read_ahead(entries: Iterable[Contact | Remark]) -> AsyncIterator[list[Contact | Remark]]:
     """Batches; the next one is read while the one before is in work."""
     source = iter(entries)
@@ -98,6 +113,9 @@ async def _read_ahead(entries: Iterable[Contact | Remark]) -> AsyncIterator[list
     def read() -> list[Contact | Remark]:
         return list(islice(source, _BATCH))
 
+    # By default a thread keeps the interpreter for 5 ms, and each word to PostgreSQL would wait so long for its turn.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     reading = asyncio.create_task(asyncio.to_thread(read))
     try:
         while batch := await reading:
@@ -105,6 +123,7 @@ async def _read_ahead(entries: Iterable[Contact | Remark]) -> AsyncIterator[list
             yield batch
     finally:
         await asyncio.gather(reading, return_exceptions=True)  # a thread cannot be cancelled
+        sys.setswitchinterval(interval)
 
 
 class _Import:
@@ -116,9 +135,9 @@ class _Import:
         campaign_id: int,
         on_remark: Callable[[Remark], None],
         skip_known_anywhere: bool,
-        list_name: str,
-        by: str,
-        reuse_list: bool,
+        list_name: str = "",
+        by: str = "",
+        reuse_list: bool = False,
     ) -> None:
         self.report = Report()
         self._tenant_id = tenant_id
@@ -131,7 +150,7 @@ class _Import:
         self._by = by
         self._reuse = reuse_list
         self._list_id: int | None = None
-        self._zone_sets: dict[tuple[str, ...], int] = {}
+        self._zone_sets: dict[tuple[str, ...], int] = {(): 0}
 
     async def _list(self, connection: Any) -> int:
         """The list, made with the first contact that comes with it."""
@@ -147,14 +166,26 @@ class _Import:
         """Say how many came."""
         await connection.execute(_COUNT_LIST, self._list_id, self.report.imported)
 
-    async def take(self, connection: Any, batch: list[Contact | Remark]) -> None:
+    async def take(self, connection: Any, batch: Sequence[Contact | Remark]) -> None:
         """Decide on each row of a batch, and write the good ones."""
+        good = await self.decide(connection, batch)
+        if self.report.imported > MAX_CONTACTS:
+            raise FileRefused(f"more than {MAX_CONTACTS} contacts: split the file")
+        if good:
+            await self._write(connection, good)
+
+    async def decide(self, connection: Any, batch: Sequence[Contact | Remark]) -> list[Contact]:
+        """The good rows of a batch; the report and `on_remark` are told of all."""
         known, dnc = await self._ask(connection, batch)
         good: list[Contact] = []
         for entry in batch:
             if entry.row != self._last_row:  # a row may have several remarks
                 self._last_row = entry.row
                 self.report.rows += 1
+            if isinstance(entry, Remark) and entry.effect == "kept":
+                self.report.unknown_postcode += 1
+                self._on_remark(entry)
+                continue
             remark = entry if isinstance(entry, Remark) else _duplicate(entry, known)
             if remark is not None:
                 self.report.refused[remark.reason] = self.report.refused.get(remark.reason, 0) + 1
@@ -162,16 +193,14 @@ class _Import:
             elif isinstance(entry, Contact):
                 for number in entry.numbers:
                     known[number.e164] = "duplicate_in_file"
-                    self._remark_kept(entry.row, number, dnc)
+                    if not number.zones or number.e164 in dnc:
+                        self._remark_kept(entry.row, number, dnc)
                 good.append(entry)
         self.report.imported += len(good)
         self.report.numbers += sum(len(contact.numbers) for contact in good)
-        if self.report.imported > MAX_CONTACTS:
-            raise FileRefused(f"more than {MAX_CONTACTS} contacts: split the file")
-        if good:
-            await self._write(connection, good)
+        return good
 
-    async def _ask(self, connection: Any, batch: list[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
+    async def _ask(self, connection: Any, batch: Sequence[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
         """Which of the batch's numbers are known already, and why that matters; and which must not be called."""
         wanted = list({n.e164 for row in batch if isinstance(row, Contact) for n in row.numbers})
         known: dict[str, str] = {}
@@ -196,16 +225,9 @@ class _Import:
         """Arrays and INSERT: COPY knows no row-level security."""
         ids = await connection.fetchval(_NEW_IDS, len(good))
         self._first_id = self._first_id or ids[0]
-        numbers = [
-            (id_, position, number.e164, await self._zone_set(connection, number.zones))
-            for id_, contact in zip(ids, good, strict=True)
-            for position, number in enumerate(contact.numbers)
-        ]
-        first: dict[int, tuple[int, int]] = {}  # contact → its first number with a known zone
-        for id_, position, _, zone_set in numbers:
-            if zone_set and id_ not in first:
-                first[id_] = position, zone_set
-        begin = [first.get(id_, (0, 0)) for id_ in ids]
+        for zones in {number.zones for contact in good for number in contact.numbers} - self._zone_sets.keys():
+            self._zone_sets[zones] = await connection.fetchval(_ZONE_SET, list(zones))
+        begin = [self._begin(contact) for contact in good]
         await connection.execute(
             _ADD_CONTACTS,
             self._tenant_id,
@@ -216,26 +238,28 @@ class _Import:
             [contact.name for contact in good],
             [contact.priority for contact in good],
             [_json(contact.custom) if contact.custom else "{}" for contact in good],
-            [position for position, _ in begin],
-            [zone_set for _, zone_set in begin],
+            begin,
+            [self._zone_sets[contact.numbers[at].zones] for contact, at in zip(good, begin, strict=True)],
         )
+        numbers = [number for contact in good for number in contact.numbers]
         await connection.execute(
-            _ADD_NUMBERS, self._tenant_id, self._campaign_id, *map(list, zip(*numbers, strict=True))
+            _ADD_NUMBERS,
+            self._tenant_id,
+            self._campaign_id,
+            [id_ for id_, contact in zip(ids, good, strict=True) for _ in contact.numbers],
+            [position for contact in good for position in range(len(contact.numbers))],
+            [number.e164 for number in numbers],
+            [self._zone_sets[number.zones] for number in numbers],
         )
 
-    async def _zone_set(self, connection: Any, zones: tuple[str, ...]) -> int:
-        if zones not in self._zone_sets:
-            self._zone_sets[zones] = await connection.fetchval(_ZONE_SET, list(zones)) if zones else 0
-        return self._zone_sets[zones]
+    def _begin(self, contact: Contact) -> int:
+        """The position of a contact's first number with a known zone; 0 where there is none."""
+        return next((at for at, number in enumerate(contact.numbers) if number.zones), 0)
 
 
 def _duplicate(contact: Contact, known: dict[str, str]) -> Remark | None:
+    """Why a contact is refused as one that is there already, or None."""
     for number in contact.numbers:
         if reason := known.get(number.e164):
             return Remark(contact.row, "", number.e164, reason)
     return None
-
-
-async def _pieces(text: str) -> AsyncIterator[bytes]:
-    for start in range(0, len(text), 262_144):
-        yield text[start : start + 262_144].encode()

@@ -16,6 +16,7 @@ from typing import IO, Any, Literal
 
 import asyncpg
 
+from dialerd.core.jsonrows import MAX_BYTES, is_json, json_rows
 from dialerd.core.phone import NumberRefused
 from dialerd.store.dnc import Scope, check_text, key
 from dialerd.store.errors import Refused
@@ -62,14 +63,19 @@ def read_numbers(
     path: Path, default_region: str, report: Report, *, bare_e164: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[int]:  # fmt: skip
-    """The digits of a file's numbers: one a line, or the first column (or the one named phone, number …) of a CSV file;
-    plain or gzip. Refused lines go to `report`. `progress` gets the bytes of the file that are read.
+    """The digits of a file's numbers: one a line, or the first column (or the one named phone, number …) of a CSV file,
+    plain or gzip; or of a JSON list of texts or objects. Refused lines go to `report`. `progress` gets the bytes of the
+    file that are read.
 
     `bare_e164`: digits without '+' are E.164 already; else they are read as written in `default_region`. Raises
     OSError, EOFError (a gzip file that ends early) and `Refused`.
     """
     with path.open("rb") as raw:
-        packed = raw.read(2) == _GZIP
+        head = raw.read(1_000)
+        if is_json(head):
+            yield from _of_json(head + raw.read(MAX_BYTES), default_region, report, bare_e164)
+            return
+        packed = head.startswith(_GZIP)
         raw.seek(0)
         source: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
         column, delimiter, count = 0, "", 0
@@ -98,14 +104,31 @@ def read_numbers(
             report.rows += 1
             cells = _cells(text, delimiter)
             cell = cells[column].strip() if column < len(cells) else ""
-            if bare_e164 and _DIGITS.match(cell):
-                yield int(cell)
-                continue
-            try:
-                yield int(key(cell, default_region)[1:])
-            except NumberRefused as error:
-                report.refuse(count, error.reason, cell)
+            if (number := _number(count, cell, default_region, report, bare_e164)) is not None:
+                yield number
         progress(raw.tell())
+
+
+def _of_json(content: bytes, default_region: str, report: Report, bare_e164: bool) -> Iterator[int]:
+    rows = json_rows(content)
+    _, names = next(rows)
+    column = next((i for i, name in enumerate(names) if _HEADER.search(name)), 0)
+    for entry, cells in rows:
+        report.rows += 1
+        cell = cells[column].strip()
+        if (number := _number(entry, cell, default_region, report, bare_e164)) is not None:
+            yield number
+
+
+def _number(line: int, cell: str, default_region: str, report: Report, bare_e164: bool) -> int | None:
+    """The digits of a cell's number; None, and a word in the report, when it is none."""
+    if bare_e164 and _DIGITS.match(cell):
+        return int(cell)
+    try:
+        return int(key(cell, default_region)[1:])
+    except NumberRefused as error:
+        report.refuse(line, error.reason, cell)
+        return None
 
 
 async def import_register(

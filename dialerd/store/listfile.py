@@ -1,4 +1,4 @@
-"""A list's file into numbered rows of cells: text of any encoding, or the cells of a spreadsheet (XLSX).
+"""A list's file into numbered rows of cells: text of any encoding, the cells of a spreadsheet (XLSX), or JSON.
 
 Files are read piece by piece. An archive that claims to unpack into far more than it is, is refused unread.
 """
@@ -10,6 +10,7 @@ from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
+from dialerd.core.jsonrows import MAX_BYTES, is_json, json_rows
 from dialerd.core.textrows import FileRefused, SpoiledRow, encoding_of, rows
 
 _CHUNK = 65_536
@@ -22,14 +23,17 @@ _MAX_ROWS = 1_048_576
 def read_rows(
     path: Path, progress: Callable[[int], None] = lambda done: None, sheet: str | None = None
 ) -> Iterator[tuple[int, list[str] | SpoiledRow]]:
-    """The rows of a CSV or XLSX file, told apart by how it begins. `progress` gets the bytes or, of a spreadsheet,
-    the share of `path`'s size that has been read. `sheet` is the name of a spreadsheet's; else its first one.
+    """The rows of a CSV, XLSX or JSON file, told apart by how it begins. `progress` gets the bytes or, of a
+    spreadsheet, the share of `path`'s size that has been read. `sheet` is the name of a spreadsheet's; else its first
+    one.
 
     Raises `FileRefused` and OSError.
     """
     with path.open("rb") as source:
-        spreadsheet = source.read(4) == b"PK\x03\x04"
-    if spreadsheet:
+        head = source.read(1_000)
+        if is_json(head) and sheet is None:
+            return json_rows(head + source.read(MAX_BYTES))
+    if head.startswith(b"PK\x03\x04"):
         return _sheet_rows(path, progress, sheet)
     if sheet is not None:
         raise FileRefused("this file is no spreadsheet: it has no sheets")

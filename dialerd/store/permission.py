@@ -9,7 +9,7 @@ from dialerd.core import phone
 from dialerd.core.calendar import Window
 from dialerd.core.schedule import Verdict, is_call_allowed
 from dialerd.places.zones import country_of
-from dialerd.store import schedules, terms
+from dialerd.store import schedules, settings, terms
 from dialerd.store.queries import queries
 from dialerd.store.reports import switch
 
@@ -61,7 +61,7 @@ async def set_schedule(
     """Change switch, holidays and windows in one transaction; None leaves a thing as it is. Raises `NotFound`."""
     async with pool.acquire() as connection, connection.transaction():
         if calling is not None:
-            await schedules.change_within(connection, tenant_id, campaign_id, schedules.Change(windows=calling), by)
+            await settings.write(connection, tenant_id, campaign_id, {"windows": tuple(calling)}, by)
         if skip_holidays is not None:
             await schedules.skip_within(connection, tenant_id, skip_holidays, by)
         if enabled is not None:

@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute
 
 from dialerd.clock import Clock
 from dialerd.config import Config
-from dialerd.web import contacts, stats, why
+from dialerd.web import callbacks, contacts, stats, why
 from dialerd.web.app import Surface
 from dialerd.web.batch import BatchDoors
 from dialerd.web.database import Database
@@ -34,6 +34,7 @@ def routes(
             *LineDoors(surface, database, clock).routes(),
             *stats.routes(surface, database, redis),
             *contacts.routes(surface, database),
+            *callbacks.routes(surface, database, clock),
             *why.routes(surface, database, clock),
         ]
 

@@ -287,24 +287,3 @@ BEGIN
         ELSE 'list_used_up' END;
     RETURN NEXT;
 END $$;
-
--- Contacts whose time has come go back into the queue; a callback that its agent did not take goes to anyone. How many.
--- The campaign's filter is applied by whoever calls this (store.queue): a filter is no part of any function here.
-CREATE FUNCTION promote_v1(p_campaign bigint, p_limit integer) RETURNS SETOF bigint LANGUAGE sql AS $$
-    WITH due AS (
-        SELECT q.id FROM contacts q
-        WHERE q.campaign_id = p_campaign AND q.state = 'waiting' AND q.next_at <= now()
-        ORDER BY q.next_at LIMIT p_limit FOR UPDATE SKIP LOCKED
-    ), late AS (
-        UPDATE contacts q SET callback_agent_id = NULL
-        FROM campaigns c
-        WHERE c.id = p_campaign AND q.campaign_id = c.id AND q.state = 'queued' AND q.callback_agent_id IS NOT NULL
-          AND q.callback_at < now() - make_interval(secs => c.callback_patience_seconds)
-    )
-    UPDATE contacts q SET
-        state = 'queued',
-        rank = contact_rank(c.order_by, q.priority, q.attempts, q.last_outcome, q.callback_at IS NOT NULL, q.id)
-    FROM due, campaigns c
-    WHERE q.id = due.id AND c.id = p_campaign
-    RETURNING q.id
-$$;

@@ -9,12 +9,32 @@ SELECT id, name, default_region FROM tenants WHERE name = $1;
 INSERT INTO call_events (tenant_id, campaign_id, at, kind, detail) VALUES ($1, $2, now(), $3, $4);
 
 -- name: create_campaign
--- A new campaign in state draft; its id.
-INSERT INTO campaigns (tenant_id, name, description, dial_mode, pacing_ratio, queue_name, trunk, caller_id, max_retries,
-                       retry_delay_seconds, max_concurrent_calls, ring_timeout_seconds, wrap_up_seconds,
-                       machine_detection, legal_profile, skip_holidays, purpose)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+-- A new campaign in state draft, its settings in one object; its id.
+INSERT INTO campaigns (tenant_id,
+    name, description, dial_mode, pacing_ratio, queue_name, trunk, caller_id, max_retries, retry_delay_seconds,
+    max_concurrent_calls, ring_timeout_seconds, wrap_up_seconds, machine_detection, legal_profile, skip_holidays,
+    purpose, retry_rules, limits, abandon_lockout_seconds, callback_patience_seconds, filter, order_by)
+SELECT $1,
+    s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
+    s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
+    s.legal_profile, s.skip_holidays, s.purpose, s.retry_rules, s.limits, s.abandon_lockout_seconds,
+    s.callback_patience_seconds, s.filter, s.order_by
+FROM jsonb_populate_record(NULL::campaigns, $2) AS s
 RETURNING id;
+
+-- name: change_campaign
+-- Gives settings new values: those that the object names.
+UPDATE campaigns AS c SET (updated_at,
+    name, description, dial_mode, pacing_ratio, queue_name, trunk, caller_id, max_retries, retry_delay_seconds,
+    max_concurrent_calls, ring_timeout_seconds, wrap_up_seconds, machine_detection, legal_profile, skip_holidays,
+    purpose, retry_rules, limits, abandon_lockout_seconds, callback_patience_seconds, filter, order_by)
+= (SELECT now(),
+    s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
+    s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
+    s.legal_profile, s.skip_holidays, s.purpose, s.retry_rules, s.limits, s.abandon_lockout_seconds,
+    s.callback_patience_seconds, s.filter, s.order_by
+   FROM jsonb_populate_record(c, $3) AS s)
+WHERE c.tenant_id = $1 AND c.id = $2;
 
 -- name: add_windows
 -- The calling windows of a campaign. As text, because Python's time knows no 24:00.
@@ -25,11 +45,14 @@ SELECT $1, weekday, opens::time, closes::time FROM unnest($2::smallint[], $3::te
 -- A tenant's campaigns, newest first, with how far each is; one of them when $2 is not null.
 SELECT c.id, c.name, c.description, c.state, c.dial_mode, c.pacing_ratio, c.queue_name, c.trunk, c.caller_id,
        c.max_retries, c.retry_delay_seconds, c.max_concurrent_calls, c.ring_timeout_seconds, c.wrap_up_seconds,
-       c.machine_detection, c.legal_profile, c.skip_holidays, c.purpose, c.created_at, c.started_at, c.completed_at,
+       c.machine_detection, c.legal_profile, c.skip_holidays, c.purpose, c.retry_rules, c.limits,
+       c.abandon_lockout_seconds, c.callback_patience_seconds, c.filter, c.order_by, c.created_at, c.started_at,
+       c.completed_at,
        COALESCE((SELECT jsonb_agg(jsonb_build_array(w.weekday, left(w.opens::text, 5), left(w.closes::text, 5)))
                  FROM campaign_windows w WHERE w.campaign_id = c.id), '[]') AS windows,
        (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id) AS contacts,
        (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'queued') AS queued,
+       (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'held') AS held,
        (SELECT count(*) FROM attempts a WHERE a.campaign_id = c.id) AS attempts
 FROM campaigns c
 WHERE c.tenant_id = $1 AND ($2::bigint IS NULL OR c.id = $2)
@@ -41,7 +64,7 @@ SELECT id FROM campaigns WHERE tenant_id = $1 AND name = $2;
 
 -- name: lock_campaign
 -- The campaign as it is, held until the end of the transaction; foreign keys to it are not held up.
-SELECT state, trunk, legal_profile, purpose FROM campaigns WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE;
+SELECT * FROM campaigns WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE;
 
 -- name: set_state
 -- A campaign's new state; started_at keeps the first start.
@@ -58,17 +81,6 @@ FROM campaign_windows WHERE campaign_id = $1 ORDER BY weekday, opens;
 -- name: remove_windows
 -- A campaign without windows: never calls.
 DELETE FROM campaign_windows WHERE campaign_id = $1;
-
--- name: set_schedule
--- What else decides when a campaign calls; null leaves a field as it is. $3: '' takes the profile away;
--- $4: skip, work or tenant.
-UPDATE campaigns SET
-    legal_profile = CASE WHEN $3::text IS NULL THEN legal_profile ELSE NULLIF($3, '') END,
-    skip_holidays = CASE $4::text WHEN 'skip' THEN true WHEN 'work' THEN false WHEN 'tenant' THEN NULL
-                                  ELSE skip_holidays END,
-    purpose = COALESCE($5, purpose),
-    updated_at = now()
-WHERE tenant_id = $1 AND id = $2;
 
 -- name: add_holiday
 -- A day off of the tenant; a second time it gets the new name.

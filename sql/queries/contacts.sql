@@ -9,8 +9,9 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('dialerd.import', $1));
 SELECT EXISTS (SELECT FROM campaigns WHERE tenant_id = $1 AND id = $2);
 
 -- name: by_index
--- The tables grow within one transaction, unseen by the planner's figures: it shall not scan them for each batch.
-SET LOCAL enable_seqscan = off;
+-- The tables grow within one transaction, unseen by the planner's figures: it shall not scan them for each batch, nor
+-- compile statements that take a few milliseconds.
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true);
 
 -- name: known_numbers
 -- Those of the numbers that are in the campaign already, and whose they are.
@@ -21,12 +22,15 @@ SELECT e164, contact_id FROM numbers WHERE campaign_id = $1 AND e164 = ANY ($2);
 SELECT DISTINCT e164 FROM numbers WHERE tenant_id = $1 AND campaign_id <> $2 AND e164 = ANY ($3);
 
 -- name: dnc_numbers
--- Those of the numbers that must not be called, whoever said so: installation, tenant or campaign.
-SELECT e164 FROM unnest($3::text[]) AS e164 WHERE EXISTS (SELECT FROM dnc_bars($1, $2, e164));
+-- Those of the numbers that must not be called, whoever said so: installation, tenant or campaign. Where no list binds
+-- the campaign, no number is looked at.
+SELECT e164 FROM unnest($3::text[]) AS e164
+WHERE EXISTS (SELECT FROM dnc_lists l WHERE coalesce(l.tenant_id, $1) = $1 AND coalesce(l.campaign_id, $2) = $2)
+  AND EXISTS (SELECT FROM dnc_bars($1, $2, e164));
 
 -- name: new_ids
 -- As many fresh contact ids.
-SELECT array_agg(nextval(pg_get_serial_sequence('contacts', 'id'))) FROM generate_series(1, $1);
+SELECT array_agg(nextval('contacts_id_seq')) FROM generate_series(1, $1);
 
 -- name: zone_set
 -- The id of a combination of zones.

@@ -5,10 +5,6 @@
 SELECT attempt_id::text, contact_id, number_id, e164, attempts, tries, for_agent, refusal
 FROM claim_v2($1, $2, $3, $4, $5, $6, $7);
 
--- name: promote
--- Contacts whose time has come go back into the queue.
-SELECT promote_v1($1, $2);
-
 -- name: record
 -- Writes a batch of the ledger; false when it is in already.
 SELECT record_v2($1::uuid, $2, $3, $4::jsonb);

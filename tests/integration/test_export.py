@@ -161,6 +161,7 @@ async def test_no_cell_of_an_export_is_a_formula(pool: asyncpg.Pool, tmp_path: P
     assert sheet["A2"].value == "+358401234560"
 
 
+@pytest.mark.accepts("NUM-15")
 async def test_a_selection_finds_what_it_says(pool: asyncpg.Pool, tmp_path: Path) -> None:
     id_, other = await campaign(pool, "c"), await campaign(pool, "other")
     table = [["phone", "name"], ["0401111111", "Aino 100%"], ["0402222222", "a_b"], ["0403333333", "axb"]]

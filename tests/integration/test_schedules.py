@@ -250,8 +250,9 @@ async def test_a_campaign_is_made_and_changed_with_profile_holidays_and_purpose(
     assert (changed["legal_profile"], changed["skip_holidays"], changed["purpose"]) == (None, None, "research")
     assert changed["windows"] == ["mon 10:00-11:00"]
     assert await version(pool) > before
-    note = await pool.fetchval("SELECT detail FROM call_events WHERE kind = 'campaign.schedule_changed'")
-    assert note["windows"] == ["mon 10:00-11:00"] and note["holidays"] == "tenant"
+    note = await pool.fetchval("SELECT detail FROM call_events WHERE kind = 'campaign.changed'")
+    assert note["changed"]["windows"] == {"from": ["mon-sun 00:00-24:00"], "to": ["mon 10:00-11:00"]}
+    assert note["changed"]["skip_holidays"] == {"from": False, "to": None}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,18 @@ from dialerd.core.campaign import Draft
 from dialerd.core.contactfile import contacts_of
 from dialerd.core.limits import Limit
 from dialerd.core.selection import Selection
-from dialerd.store import agents, callerid_admin, campaigns, consents, contact_pages, dnc, schedules, stats, tenants
+from dialerd.store import (
+    agents,
+    callerid_admin,
+    campaigns,
+    consents,
+    contact_pages,
+    dnc,
+    schedules,
+    settings,
+    stats,
+    tenants,
+)
 from dialerd.store.claim import claim
 from dialerd.store.contacts import import_contacts
 from dialerd.store.errors import NotFound
@@ -174,12 +185,20 @@ async def test_a_tenant_changes_no_row_of_another_in_any_table(world: World) -> 
         async with world.a.pool.acquire() as a:
             at = "ctid = ANY ($1::text[]::tid[])"
             same = f"UPDATE {table} SET {columns[-1]} = {columns[-1]} WHERE {at}"  # noqa: S608 -- catalog names
-            assert await a.execute(same, forbidden) == "UPDATE 0", table
+            assert await _refused(a, same, forbidden) == "UPDATE 0", table
             assert await a.execute(f"DELETE FROM {table} WHERE {at}", forbidden) == "DELETE 0", table  # noqa: S608
             for place in forbidden:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await insert(a, table, theirs[place])
         assert (await seen(world.b.pool, table)).keys() == theirs.keys(), table
+
+
+async def _refused(connection: Any, statement: str, rows: list[str]) -> str:
+    """What a statement says; a row that may be locked and not written (the trunk of the batches) is an error."""
+    try:
+        return str(await connection.execute(statement, rows))
+    except asyncpg.InsufficientPrivilegeError:
+        return "UPDATE 0"
 
 
 async def test_a_tenant_gives_no_row_away_and_takes_no_campaign_of_another(world: World) -> None:
@@ -230,7 +249,7 @@ async def test_the_functions_of_the_store_find_nothing_of_another_tenant(world: 
             contact_pages.page(pool, tenant, b.campaign, 0, 10),
             stats.campaign(pool, tenant, b.campaign),
             stats.grouped(pool, tenant, b.campaign, "day", None, "UTC"),
-            schedules.change(pool, tenant, b.campaign, schedules.Change(purpose="service"), "test"),
+            settings.change(pool, tenant, b.campaign, {"purpose": "service"}, "test"),
         ):
             with pytest.raises(NotFound):
                 await work

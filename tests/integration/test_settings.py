@@ -1,0 +1,189 @@
+"""A campaign's settings from `dialer-admin` to the queue: made, changed, audited, applied."""
+
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from dialerd import config
+from dialerd.core.campaign import CampaignRefused, Draft
+from dialerd.core.contactfile import contacts
+from dialerd.store import campaigns
+from dialerd.store.contacts import import_contacts
+from dialerd.store.errors import Refused
+from dialerd.store.pool import connect
+from dialerd.store.queue import promote
+from dialerd.store.settings import change
+from tests.integration.test_admin import Admin, runner
+from tests.terms import add_contacts
+
+CREATE = ("campaign", "create", "Alpha", "--queue", "q", "--trunk", "trunk-out")
+ZONE = ["Europe/Helsinki"]
+
+
+@pytest.fixture
+def admin(tmp_path: Path, database: config.Postgres) -> Admin:
+    return runner(tmp_path / "etc", database)
+
+
+async def campaign(pool: asyncpg.Pool, name: str = "c", **settings: Any) -> int:
+    draft = Draft(name=name, dial_mode="progressive", queue_name="q", trunk="t", **settings)
+    return (await campaigns.create(pool, 1, draft, "test")).id
+
+
+async def states(pool: asyncpg.Pool, campaign_id: int) -> dict[str, str]:
+    """Name → state."""
+    rows = await pool.fetch("SELECT name, state FROM contacts WHERE campaign_id = $1", campaign_id)
+    return {row["name"]: row["state"] for row in rows}
+
+
+@pytest.mark.accepts("PAC-05")
+async def test_every_setting_is_made_read_and_changed_by_command(admin: Admin, pool: asyncpg.Pool) -> None:
+    rules = ("--retry", "busy=5x60s", "--retry", "no_answer=3x1h*2/next", "--limit", "3/24h/tenant")
+    made = (await admin(*CREATE, *rules, "--filter", "attempts < 3", "--order-by", "random", "--json")).json
+    assert made["retry_rules"] == ["busy=5x1m", "no_answer=3x1h*2/next"]
+    assert (made["limits"], made["filter"], made["order_by"]) == (["3/24h/tenant/number"], "attempts < 3", "random")
+    assert (made["abandon_lockout_seconds"], made["callback_patience_seconds"]) == (259_200, 1_800)
+    wanted = {
+        "name": "Beta",
+        "queue_name": "r",
+        "trunk": "u",
+        "dial_mode": "preview",
+        "description": "d",
+        "max_retries": 7,
+        "retry_delay_seconds": 60,
+        "pacing_ratio": 2.5,
+        "max_concurrent_calls": 9,
+        "ring_timeout_seconds": 20,
+        "wrap_up_seconds": 5,
+        "machine_detection": "drop",
+        "purpose": "debt",
+        "abandon_lockout_seconds": 60,
+        "callback_patience_seconds": 61,
+        "order_by": "oldest",
+        "filter": "",
+        "caller_id": "+358401234567",
+    }
+    options = {"queue_name": "queue", "dial_mode": "mode"}
+    arguments = [
+        text
+        for name, value in wanted.items()
+        for text in ("--" + options.get(name, name.removesuffix("_seconds")).replace("_", "-"), str(value))
+    ]
+    none = ("--retry", "none", "--limit", "none")
+    changed = (await admin("campaign", "update", "Alpha", *arguments, *none, "--json")).json
+    assert {name: changed[name] for name in wanted} == wanted
+    assert (changed["retry_rules"], changed["limits"]) == ([], [])
+    detail = await pool.fetchval("SELECT detail FROM call_events WHERE kind = 'campaign.changed'")
+    assert set(detail["changed"]) == {*wanted, "retry_rules", "limits"}
+    assert detail["changed"]["max_retries"] == {"from": 3, "to": 7}
+    assert detail["by"].startswith("dialer-admin:")
+    assert await pool.fetchval("SELECT version FROM campaigns") == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--retry", "busy=5", "is no retry rule: OUTCOME=TIMESxDELAY"),
+        ("--retry", "unknown=1x1h", "not for a campaign to decide"),
+        ("--limit", "3", "is no limit: CALLS/PERIOD"),
+        ("--filter", "attempts < many", "filter, column 12: a whole number"),
+        ("--abandon-lockout", "-1", "abandon_lockout_seconds: 0 to"),
+        ("--callback-patience", "99999999", "callback_patience_seconds: 0 to"),
+    ],
+)
+async def test_a_wrong_setting_is_refused_and_nothing_changes(
+    admin: Admin, pool: asyncpg.Pool, option: str, value: str, says: str
+) -> None:
+    await campaign(pool, "Alpha")
+    for command in ((*CREATE[:2], "Beta", *CREATE[3:]), ("campaign", "update", "Alpha", "--description", "new")):
+        answer = await admin(*command, option, value)
+        assert (answer.status, says in answer.err) == (1, True), answer.err
+    assert await pool.fetchval("SELECT count(*) FROM campaigns WHERE version = 1") == 1
+
+
+async def test_a_new_filter_holds_and_frees_contacts(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    for name, number, attempts in (("fresh", "+358401000001", 0), ("old", "+358401000002", 5)):
+        await add_contacts(pool, id_, [number], ZONE, name=name, attempts=attempts)
+    await add_contacts(pool, id_, ["+358401000003"], ZONE, name="over", attempts=0, state="done")
+    await change(pool, 1, id_, {"filter": "attempts < 3"}, "test")
+    assert await states(pool, id_) == {"fresh": "queued", "old": "held", "over": "done"}
+    assert (await campaigns.get(pool, 1, id_)).held == 1
+    await change(pool, 1, id_, {"filter": "attempts >= 3"}, "test")
+    assert await states(pool, id_) == {"fresh": "held", "old": "queued", "over": "done"}
+    await change(pool, 1, id_, {"filter": ""}, "test")
+    assert await states(pool, id_) == {"fresh": "queued", "old": "queued", "over": "done"}
+
+
+async def test_an_import_into_a_filtered_campaign_waits_for_the_filter(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool, filter='custom.city = "Espoo" and zone = Europe/Helsinki')
+    text = "phone,name,city\n0401000001,near,Espoo\n0401000002,far,Vaasa\n"
+    await import_contacts(pool, 1, id_, contacts([text], "FI"), "test")
+    assert set((await states(pool, id_)).values()) == {"waiting"}
+    assert await promote(pool, id_) == 1
+    assert await states(pool, id_) == {"near": "queued", "far": "held"}
+
+
+async def test_an_agreed_callback_is_never_held(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool, filter="attempts < 1")
+    await add_contacts(pool, id_, ["+358401000001"], ZONE, name="agreed", attempts=4, state="waiting")
+    await pool.execute("UPDATE contacts SET callback_at = now()")
+    assert await promote(pool, id_) == 1
+    await change(pool, 1, id_, {"filter": "attempts < 2"}, "test")
+    assert await states(pool, id_) == {"agreed": "queued"}
+
+
+async def test_nobody_enters_the_queue_while_its_filter_is_being_changed(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    await add_contacts(pool, id_, ["+358401000001"], ZONE, name="due", state="waiting")
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('dialerd.filter', $1))", id_)
+        assert await promote(pool, id_) == 0
+    assert await states(pool, id_) == {"due": "waiting"}
+    assert await promote(pool, id_) == 1
+
+
+async def test_a_filter_is_not_changed_under_an_import(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('dialerd.import', $1))", id_)
+        with pytest.raises(Refused, match="being imported"):
+            await change(pool, 1, id_, {"filter": "attempts < 3"}, "test")
+    assert (await campaigns.get(pool, 1, id_)).filter == ""
+
+
+async def test_a_filter_that_cannot_be_read_lets_nobody_through(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    await add_contacts(pool, id_, ["+358401000001"], ZONE, name="due", state="waiting")
+    await pool.execute("UPDATE campaigns SET filter = 'mood = good'")
+    assert await promote(pool, id_) == 0
+    assert await states(pool, id_) == {"due": "held"}
+
+
+async def test_a_new_order_sorts_the_queue(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    for name, number, attempts in (("first", "+358401000001", 3), ("second", "+358401000002", 0)):
+        await add_contacts(pool, id_, [number], ZONE, name=name, attempts=attempts)
+    order = "SELECT string_agg(name, ' ' ORDER BY rank, id) FROM contacts"
+    assert await pool.fetchval(order) == "first second"
+    await change(pool, 1, id_, {"order_by": "fewest_attempts"}, "test")
+    assert await pool.fetchval(order) == "second first"
+
+
+async def test_another_tenants_campaign_is_not_changed(pool: asyncpg.Pool, database: config.Postgres) -> None:
+    id_ = await campaign(pool)
+    other = await pool.fetchval("INSERT INTO tenants (name) VALUES ('other') RETURNING id")
+    theirs = await connect(database, "tests", other)
+    try:
+        for tenant_id, through in ((other, pool), (1, theirs), (other, theirs)):
+            with pytest.raises(LookupError):
+                await change(through, tenant_id, id_, {"max_retries": 9}, "test")
+    finally:
+        theirs.terminate()
+
+
+async def test_a_setting_that_does_not_exist_is_refused(pool: asyncpg.Pool) -> None:
+    with pytest.raises(CampaignRefused, match="state: no setting"):
+        await change(pool, 1, await campaign(pool), {"state": "active"}, "test")
