@@ -24,8 +24,7 @@ SELECT e.id, e.tenant_id, e.campaign_id, e.attempt_id, e.at, e.xid::text::bigint
 FROM (
     SELECT * FROM call_events WHERE tenant_id = $1 AND attempt_id = ANY ($3::uuid[])
     UNION ALL
-    (SELECT * FROM call_events
-     WHERE tenant_id = $1 AND detail ->> 'number' = $2 AND kind = 'not_dialed' ORDER BY id DESC LIMIT $4)
+    (SELECT * FROM call_events WHERE tenant_id = $1 AND number = $2 ORDER BY number, id DESC LIMIT $4)
 ) AS e
 LEFT JOIN seals s ON s.event_id = e.id
 LEFT JOIN seals p ON p.tenant_id = s.tenant_id AND p.seq = s.seq - 1

@@ -57,10 +57,11 @@ WHERE a.tenant_id = $1 AND a.e164 = $2 ORDER BY a.claimed_at DESC LIMIT $3;
 -- name: events
 -- The last $4 events of a number, newest first: those of the attempts $3, and decisions not to dial it.
 SELECT e.at, e.kind, e.campaign_id, e.attempt_id, e.detail FROM (
-    (SELECT * FROM call_events WHERE attempt_id = ANY ($3::uuid[]) AND tenant_id = $1 ORDER BY id DESC LIMIT $4)
+    SELECT x.* FROM unnest($3::uuid[]) AS a (id), LATERAL (
+        SELECT * FROM call_events WHERE attempt_id = a.id AND tenant_id = $1 ORDER BY attempt_id, id DESC LIMIT $4
+    ) AS x
     UNION ALL
-    (SELECT * FROM call_events
-     WHERE tenant_id = $1 AND detail ->> 'number' = $2 AND kind = 'not_dialed' ORDER BY id DESC LIMIT $4)
+    (SELECT * FROM call_events WHERE tenant_id = $1 AND number = $2 ORDER BY number, id DESC LIMIT $4)
 ) AS e ORDER BY e.id DESC LIMIT $4;
 
 -- name: consents

@@ -66,6 +66,7 @@ SITUATIONS = {
     "zone unknown": "UPDATE contacts SET zone_set = 0",
     "zone closed": "UPDATE contacts SET zone_set = zone_set_of(ARRAY['{away}'])",
     "one of two zones closed": "UPDATE contacts SET zone_set = zone_set_of(ARRAY['Europe/Helsinki', '{away}'])",
+    "one attempt left": "UPDATE contacts SET attempts = 3",
     "tired": "UPDATE contacts SET attempts = 4",
     "callback": "UPDATE contacts SET callback_at = now()",
     "callback of a busy agent": "UPDATE contacts SET callback_at = now(), callback_agent_id = (SELECT id FROM agents)",

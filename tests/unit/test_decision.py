@@ -79,6 +79,8 @@ def test_each_gate_shuts_by_its_name_and_says_when_it_opens(
     [
         {"of_ours": 10, "trunk_outside": True},
         {"attempts": 4, "callback_at": NOW},
+        {"attempts": 3},
+        {"on_trunk": 9, "of_ours": 9},
         {"callback_agent_id": 1, "callback_agent": "aino", "agent_free": True},
         {"balance": Decimal(2), "price_attempt": Decimal(2)},
     ],
