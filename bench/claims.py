@@ -8,6 +8,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -20,10 +21,12 @@ from dialerd.core.schedule import Schedule
 from dialerd.core.terms import Judgement, Terms, judge
 from dialerd.core.windows import parse as windows
 from dialerd.places.zones import country_of
+from dialerd.store.batch import next_batch
 from dialerd.store.claim import claim
 from dialerd.store.migrate import migrate
-from dialerd.store.pool import connect
+from dialerd.store.pool import TenantPool, connect
 from dialerd.store.terms import zone_sets
+from dialerd.store.why import why
 from lab.services import Postgres
 
 FILL_SECONDS = 3600.0
@@ -192,15 +195,50 @@ async def measure(
         return {
             "p50_ms": at_large["p50_ms"],
             "p99_ms": at_large["p99_ms"],
-            "p50_ms_at_small": at_small["p50_ms"],
-            "p99_ms_at_small": at_small["p99_ms"],
+            "p50_ms_at_100k": at_small["p50_ms"],
+            "p99_ms_at_100k": at_small["p99_ms"],
             "ratio_p50": round(at_large["p50_ms"] / at_small["p50_ms"], 2),
             "contacts": large,
-            "contacts_at_small": small,
+            "contacts_of_the_smaller": small,
             "dnc_numbers": dnc,
             "zones": len(zones()),
             "rounds": ROUNDS,
             **await doubles(pool, big, claims),
+        }
+    finally:
+        pool.terminate()
+
+
+async def doors(server: Postgres, numbers: int, rounds: int = ROUNDS) -> dict[str, float]:
+    """Milliseconds of what outside dialers and operators ask, at the size that `measure` has left behind: the next 100
+    numbers, and why a number would (not) be dialed."""
+    settings = config.Postgres(dsn=server.dsn(DATABASE), password=SecretStr(server.password), pool_size=4)
+    pool = await connect(settings, "bench")
+    try:
+        tenant = TenantPool(pool, 1)
+        id_ = await pool.fetchval("SELECT id FROM campaigns WHERE name = 'large'")
+        first = await pool.fetchval("SELECT min(id) FROM contacts WHERE campaign_id = $1", id_)
+        batches, whys = [], []
+        for round_ in range(rounds + WARM):
+            began = time.perf_counter()
+            async with tenant.acquire() as connection:
+                batch = await next_batch(connection, 1, id_, WANT, 3600, "Asia/Tehran", datetime.now(UTC))
+            batches.append((time.perf_counter() - began) * 1000)
+            if len(batch.numbers) != WANT:
+                raise RuntimeError(f"the batch has {len(batch.numbers)} numbers: {batch.refusal}")
+            await _end(pool, [taken.attempt for taken in batch.numbers])
+            e164 = f"+44{7_000_000_000 + first + round_ * 7919 % numbers}"
+            began = time.perf_counter()
+            answer = await why(tenant, 1, e164, datetime.now(UTC))
+            whys.append((time.perf_counter() - began) * 1000)
+            if len(answer.campaigns) != 1:
+                raise RuntimeError(f"{e164} is in {len(answer.campaigns)} campaigns")
+        next_figures, why_figures = figures(batches[WARM:]), figures(whys[WARM:])
+        return {
+            "next_batch_p50_ms": next_figures["p50_ms"],
+            "next_batch_p99_ms": next_figures["p99_ms"],
+            "why_p50_ms": why_figures["p50_ms"],
+            "why_p99_ms": why_figures["p99_ms"],
         }
     finally:
         pool.terminate()

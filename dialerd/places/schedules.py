@@ -1,6 +1,5 @@
 """A campaign's schedule from its settings: its windows, narrowed by its legal profile, minus the days off."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,7 +18,7 @@ class Settings:
     legal_profile: str | None = None
     purpose: str = "marketing"
     skip_holidays: bool = False
-    extra: Iterable[date] = ()
+    extra: tuple[date, ...] = ()
 
 
 def build(settings: Settings, year: int) -> Schedule:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import time
+from functools import lru_cache
 from typing import Any
 
 from dialerd.core.calendar import MIDNIGHT, Window
@@ -17,19 +18,26 @@ def of_campaign(row: Mapping[str, Any]) -> Terms:
     """From a row of the query `terms.campaigns`. Reads data files the first time: not on an event loop."""
     windows = tuple(Window(weekday, _time(opens), _time(closes)) for weekday, opens, closes in row["windows"])
     settings = schedules.Settings(
-        windows, row["legal_profile"], row["purpose"], row["skips_holidays"], row["extra_days_off"]
+        windows, row["legal_profile"], row["purpose"], row["skips_holidays"], tuple(row["extra_days_off"])
     )
-    limits, lockouts = _limits(row)
-    schedule = schedules.build(settings, row["year"])
-    return Terms(schedule, limits, lockouts, f"{row['schedule_version']}.{row['version']}")
+    limits = tuple(row["limits"]), row["abandon_lockout_seconds"]
+    return _terms(settings, limits, f"{row['schedule_version']}.{row['version']}", row["year"])
 
 
-def _limits(row: Mapping[str, Any]) -> tuple[tuple[Limit, ...], tuple[Lockout, ...]]:
-    limits = tuple(parse(text) for text in row["limits"])
-    own = Lockout("abandon", ("abandoned",), row["abandon_lockout_seconds"])
-    lockouts = (own,) if row["abandon_lockout_seconds"] else ()
+@lru_cache(maxsize=256)
+def _terms(settings: schedules.Settings, limits: tuple[tuple[str, ...], int], version: str, year: int) -> Terms:
+    """Kept, because who hands out batches or asks why reads the same campaign again and again."""
+    return Terms(schedules.build(settings, year), *_limits(settings.legal_profile, *limits), version)
+
+
+def _limits(
+    legal_profile: str | None, texts: tuple[str, ...], lockout_seconds: int
+) -> tuple[tuple[Limit, ...], tuple[Lockout, ...]]:
+    limits = tuple(parse(text) for text in texts)
+    own = Lockout("abandon", ("abandoned",), lockout_seconds)
+    lockouts = (own,) if lockout_seconds else ()
     try:
-        legal = profile(row["legal_profile"]) if row["legal_profile"] else None
+        legal = profile(legal_profile) if legal_profile else None
     except (UnknownProfile, ProfileRefused):
         legal = None  # the schedule refuses every call
     if legal is None:
