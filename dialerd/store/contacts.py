@@ -30,6 +30,7 @@ _ADD_EVENT = queries("admin").add_event
 MAX_CONTACTS = 10_000_000  # of one file, for it is one transaction
 _BATCH = 5_000
 _SWITCH_SECONDS = 0.0005
+_BETWEEN, _NULL = "\x1f", "\x1e"  # as contacts.sql reads a column of texts
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -164,7 +165,7 @@ class _Import:
 
     async def end(self, connection: Any) -> None:
         """Say how many came."""
-        await connection.execute(_COUNT_LIST, self._list_id, self.report.imported)
+        await connection.execute(_COUNT_LIST, self._list_id, self.report.imported, self._first_id)
 
     async def take(self, connection: Any, batch: Sequence[Contact | Remark]) -> None:
         """Decide on each row of a batch, and write the good ones."""
@@ -202,7 +203,7 @@ class _Import:
 
     async def _ask(self, connection: Any, batch: Sequence[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
         """Which of the batch's numbers are known already, and why that matters; and which must not be called."""
-        wanted = list({n.e164 for row in batch if isinstance(row, Contact) for n in row.numbers})
+        wanted = ",".join({n.e164 for row in batch if isinstance(row, Contact) for n in row.numbers})
         known: dict[str, str] = {}
         if self._skip_known_anywhere:
             rows = await connection.fetch(_ELSEWHERE, self._tenant_id, self._campaign_id, wanted)
@@ -222,39 +223,53 @@ class _Import:
             self._on_remark(Remark(row, "", number.e164, "unknown_zone", "kept"))
 
     async def _write(self, connection: Any, good: list[Contact]) -> None:
-        """Arrays and INSERT: COPY knows no row-level security."""
+        """INSERT from columns: COPY knows no row-level security."""
         ids = await connection.fetchval(_NEW_IDS, len(good))
         self._first_id = self._first_id or ids[0]
-        for zones in {number.zones for contact in good for number in contact.numbers} - self._zone_sets.keys():
+        numbers = [number for contact in good for number in contact.numbers]
+        for zones in {number.zones for number in numbers} - self._zone_sets.keys():
             self._zone_sets[zones] = await connection.fetchval(_ZONE_SET, list(zones))
-        begin = [self._begin(contact) for contact in good]
+        begin = [0 if contact.numbers[0].zones else _begin(contact) for contact in good]
         await connection.execute(
             _ADD_CONTACTS,
             self._tenant_id,
             self._campaign_id,
             await self._list(connection),
-            ids,
-            [contact.external_id for contact in good],
-            [contact.name for contact in good],
-            [contact.priority for contact in good],
-            [_json(contact.custom) if contact.custom else "{}" for contact in good],
-            begin,
-            [self._zone_sets[contact.numbers[at].zones] for contact, at in zip(good, begin, strict=True)],
+            _joined(ids),
+            _texts([_NULL if contact.external_id is None else contact.external_id for contact in good]),
+            _texts([contact.name for contact in good]),
+            _joined([contact.priority for contact in good]),
+            _json([contact.custom for contact in good]),
+            _joined(begin),
+            _joined([self._zone_sets[contact.numbers[at].zones] for contact, at in zip(good, begin, strict=True)]),
         )
-        numbers = [number for contact in good for number in contact.numbers]
         await connection.execute(
             _ADD_NUMBERS,
             self._tenant_id,
             self._campaign_id,
-            [id_ for id_, contact in zip(ids, good, strict=True) for _ in contact.numbers],
-            [position for contact in good for position in range(len(contact.numbers))],
-            [number.e164 for number in numbers],
-            [self._zone_sets[number.zones] for number in numbers],
+            _joined([id_ for id_, contact in zip(ids, good, strict=True) for _ in contact.numbers]),
+            _joined([position for contact in good for position in range(len(contact.numbers))]),
+            ",".join([number.e164 for number in numbers]),
+            _joined([self._zone_sets[number.zones] for number in numbers]),
         )
 
-    def _begin(self, contact: Contact) -> int:
-        """The position of a contact's first number with a known zone; 0 where there is none."""
-        return next((at for at, number in enumerate(contact.numbers) if number.zones), 0)
+
+def _begin(contact: Contact) -> int:
+    """The position of a contact's first number with a known zone; 0 where there is none."""
+    return next((at for at, number in enumerate(contact.numbers) if number.zones), 0)
+
+
+def _joined(values: Iterable[int]) -> str:
+    return ",".join(map(str, values))
+
+
+def _texts(values: list[str]) -> str:
+    """A column of texts. No cell holds the characters that stand between them: a contact file's rows with control
+    characters are refused, and a text that has them all the same would shift its column and be refused here."""
+    text = _BETWEEN.join([*values, "."])
+    if text.count(_BETWEEN) != len(values):
+        raise FileRefused("a text holds the control character 31")
+    return text
 
 
 def _duplicate(contact: Contact, known: dict[str, str]) -> Remark | None:

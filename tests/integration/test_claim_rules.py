@@ -370,3 +370,27 @@ async def test_two_hundred_thousand_contacts_out_of_their_window_are_not_looked_
             looked = await connection.fetchval("SELECT pg_stat_get_xact_tuples_fetched('contacts'::regclass)")
     assert result.refusal == "nothing_due"
     assert looked - before < 100
+
+
+async def test_a_window_that_closes_under_eight_claimers_lets_nobody_through_afterwards(pool: asyncpg.Pool) -> None:
+    """[I3, I13] By the database's clock, and every attempt has its decision."""
+    id_ = await campaign(pool, 3000)
+    until = datetime.now(UTC) + timedelta(seconds=1)
+    terms = await open_in(pool, id_, ZONES, until=until)
+
+    async def dial() -> str | None:
+        while (result := await claim(pool, id_, 3, "n", terms)).refusal is None:
+            await asyncio.gather(
+                *(pool.execute("SELECT record_v2(gen_random_uuid(), 'n', 1, $1)", ended(t.attempt, "busy"))
+                  for t in result.taken)
+            )  # fmt: skip
+        return result.refusal
+
+    assert set(await asyncio.gather(*(dial() for _ in range(8)))) == {"judgement_too_old"}
+    row = await pool.fetchrow(
+        "SELECT max(claimed_at) AS last, count(*) AS attempts, (SELECT count(*) FROM call_events"
+        " WHERE kind = 'claimed' AND (detail->>'open_until')::timestamptz = $1) AS decisions FROM attempts",
+        until,
+    )
+    assert row["attempts"] == row["decisions"] > 0
+    assert row["last"] < until + timedelta(milliseconds=100)  # what one claim may take

@@ -201,3 +201,12 @@ async def test_encodings_and_line_ends_read_the_same(tmp_path: Path, encoding: s
     file = tmp_path / "f.csv"
     file.write_bytes(end.join(["phone;name", "0401234567;Ämmä", "0401234568;b", ""]).encode(encoding))
     assert "".join(read_text(file)) == "phone;name\n0401234567;Ämmä\n0401234568;b\n"
+
+
+async def test_numbers_go_with_their_contact_and_with_their_campaign(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool)
+    await take(pool, id_, "phone,phone2\n0401234567,0401234568\n0401234569,\n")
+    await pool.execute("DELETE FROM contacts WHERE id = (SELECT min(id) FROM contacts)")
+    assert [row["e164"] for row in await pool.fetch("SELECT e164 FROM numbers")] == ["+358401234569"]
+    await pool.execute("DELETE FROM campaigns WHERE id = $1", id_)
+    assert await pool.fetchval("SELECT count(*) FROM numbers") == 0

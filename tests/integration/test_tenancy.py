@@ -128,8 +128,13 @@ async def seen(pool: Any, table: str) -> dict[str, dict[str, Any]]:
 
 
 async def insert(connection: Any, table: str, row: dict[str, Any]) -> None:
+    made = await connection.fetch(
+        "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass AND attgenerated <> ''", table
+    )
+    names = ", ".join(f'"{name}"' for name in row.keys() - {each["attname"] for each in made})
     await connection.execute(
-        f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(NULL::{table}, $1)",  # noqa: S608
+        f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE"  # noqa: S608 -- catalog names
+        f" SELECT {names} FROM jsonb_populate_record(NULL::{table}, $1)",
         row,
     )
 
