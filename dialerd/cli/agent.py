@@ -16,12 +16,14 @@ def group() -> None:
 @click.option("--endpoint", help="The PJSIP endpoint of the agent's phone.  [default: NAME]")
 @click.option("--queue", "queue_names", multiple=True, required=True, help="A queue that the agent serves; repeatable.")
 @click.option("--full-name", default="")
+@click.option("--phone", help="The number at which outside dialers reach the agent.")
 async def add(
-    session: Session, as_json: bool, name: str, endpoint: str | None, queue_names: tuple[str, ...], full_name: str
-) -> None:
+    session: Session, as_json: bool, name: str, endpoint: str | None, queue_names: tuple[str, ...], full_name: str,
+    phone: str | None,
+) -> None:  # fmt: skip
     """Make an agent known."""
     async with session.tenant() as (pool, tenant):
-        agent = await agents.add(pool, tenant.id, name, endpoint or name, queue_names, full_name, session.by)
+        agent = await agents.add(pool, tenant.id, name, endpoint or name, queue_names, full_name, session.by, phone)
     if as_json:
         show_json(agent)
     say(f"agent {agent.id} ({agent.name}) at PJSIP/{agent.endpoint} serves {', '.join(agent.queues)}")

@@ -18,7 +18,7 @@ from dialerd.store.campaigns import OUTSIDE_TRUNK
 from dialerd.store.claim import Claimed, claim
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.queries import queries
-from dialerd.store.queue import promote
+from dialerd.store.queue import promote_on
 
 _Q = queries("batch")
 _CAMPAIGNS, _END, _VERSION, _AGENTS = _Q.campaigns, _Q.end_handouts, _Q.version, _Q.active_agents
@@ -95,7 +95,7 @@ async def next_batch(
     `zone`: whose clock and holidays say why nothing is handed out. What is returned is committed. Raises `NotFound`.
     """
     await connection.execute(_END, campaign_id, timeout_seconds, _EXPIRED_AT_ONCE)
-    await promote(connection, campaign_id)
+    await promote_on(connection, campaign_id)
     batch_id = uuid4()
     for _ in range(_TRIES):
         judged = await terms.judged(connection, campaign_id, now)

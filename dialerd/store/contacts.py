@@ -7,7 +7,7 @@ person becomes two contacts; for the same reason a second import of the same fil
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -84,6 +84,7 @@ async def import_contacts(
             await connection.execute(_BY_INDEX)
             async for batch in _read_ahead(entries):
                 await work.take(connection, batch)
+            await work.flush(connection)
             report = work.report
             report.contacts = 0 if of_request else await connection.fetchval(_COUNT, campaign_id)
             if report.imported:
@@ -103,7 +104,7 @@ async def what_would_happen(
     remarks: list[Remark] = []
     work = _Import(tenant_id, campaign_id, remarks.append, skip_known_anywhere)
     async with pool.acquire() as connection, connection.transaction(readonly=True):
-        await work.decide(connection, found)
+        work.decide(found, *await work.ask(connection, found))
     return remarks
 
 
@@ -151,6 +152,7 @@ class _Import:
         self._by = by
         self._reuse = reuse_list
         self._list_id: int | None = None
+        self._columns: _Columns | None = None  # decided on, and not written yet
         self._zone_sets: dict[tuple[str, ...], int] = {(): 0}
 
     async def _list(self, connection: Any) -> int:
@@ -168,16 +170,29 @@ class _Import:
         await connection.execute(_COUNT_LIST, self._list_id, self.report.imported, self._first_id)
 
     async def take(self, connection: Any, batch: Sequence[Contact | Remark]) -> None:
-        """Decide on each row of a batch, and write the good ones."""
-        good = await self.decide(connection, batch)
+        """Decide on each row of a batch, in a thread, while PostgreSQL writes the good ones of the batch before."""
+        known, dnc = await self.ask(connection, batch)
+        for e164 in self._columns.e164s if self._columns else ():
+            known[e164] = "duplicate_in_file"
+        writing = asyncio.create_task(self.flush(connection))
+        try:
+            columns = await asyncio.to_thread(self.decide, batch, known, dnc)
+        finally:
+            await writing
+        self._columns = columns
         if self.report.imported > MAX_CONTACTS:
             raise FileRefused(f"more than {MAX_CONTACTS} contacts: split the file")
-        if good:
-            await self._write(connection, good)
 
-    async def decide(self, connection: Any, batch: Sequence[Contact | Remark]) -> list[Contact]:
-        """The good rows of a batch; the report and `on_remark` are told of all."""
-        known, dnc = await self._ask(connection, batch)
+    async def flush(self, connection: Any) -> None:
+        """Write what was decided last."""
+        columns, self._columns = self._columns, None
+        if columns is not None:
+            await self._write(connection, columns)
+
+    def decide(
+        self, batch: Sequence[Contact | Remark], known: dict[str, str], dnc: Collection[str]
+    ) -> "_Columns | None":
+        """The good rows of a batch, if any; the report and `on_remark` are told of all. `known` gets their numbers."""
         good: list[Contact] = []
         for entry in batch:
             if entry.row != self._last_row:  # a row may have several remarks
@@ -199,9 +214,9 @@ class _Import:
                 good.append(entry)
         self.report.imported += len(good)
         self.report.numbers += sum(len(contact.numbers) for contact in good)
-        return good
+        return _columns(good) if good else None
 
-    async def _ask(self, connection: Any, batch: Sequence[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
+    async def ask(self, connection: Any, batch: Sequence[Contact | Remark]) -> tuple[dict[str, str], set[str]]:
         """Which of the batch's numbers are known already, and why that matters; and which must not be called."""
         wanted = ",".join({n.e164 for row in batch if isinstance(row, Contact) for n in row.numbers})
         known: dict[str, str] = {}
@@ -214,7 +229,7 @@ class _Import:
         dnc = {row["e164"] for row in await connection.fetch(_DNC, self._tenant_id, self._campaign_id, wanted)}
         return known, dnc
 
-    def _remark_kept(self, row: int, number: Number, dnc: set[str]) -> None:
+    def _remark_kept(self, row: int, number: Number, dnc: Collection[str]) -> None:
         if number.e164 in dnc:
             self.report.dnc += 1
             self._on_remark(Remark(row, "", number.e164, "dnc", "kept"))
@@ -222,36 +237,64 @@ class _Import:
             self.report.unknown_zone += 1
             self._on_remark(Remark(row, "", number.e164, "unknown_zone", "kept"))
 
-    async def _write(self, connection: Any, good: list[Contact]) -> None:
+    async def _write(self, connection: Any, c: "_Columns") -> None:
         """INSERT from columns: COPY knows no row-level security."""
-        ids = await connection.fetchval(_NEW_IDS, len(good))
+        ids = await connection.fetchval(_NEW_IDS, len(c.counts))
         self._first_id = self._first_id or ids[0]
-        numbers = [number for contact in good for number in contact.numbers]
-        for zones in {number.zones for number in numbers} - self._zone_sets.keys():
+        for zones in set(c.zones) - self._zone_sets.keys():
             self._zone_sets[zones] = await connection.fetchval(_ZONE_SET, list(zones))
-        begin = [0 if contact.numbers[0].zones else _begin(contact) for contact in good]
+        list_id = await self._list(connection)
+        owner = self._tenant_id, self._campaign_id
+        first = _joined([self._zone_sets[zones] for zones in c.first_zones])
         await connection.execute(
             _ADD_CONTACTS,
-            self._tenant_id,
-            self._campaign_id,
-            await self._list(connection),
+            *owner,
+            list_id,
             _joined(ids),
-            _texts([_NULL if contact.external_id is None else contact.external_id for contact in good]),
-            _texts([contact.name for contact in good]),
-            _joined([contact.priority for contact in good]),
-            _json([contact.custom for contact in good]),
-            _joined(begin),
-            _joined([self._zone_sets[contact.numbers[at].zones] for contact, at in zip(good, begin, strict=True)]),
+            c.external_ids,
+            c.names,
+            c.priorities,
+            c.customs,
+            c.begin,
+            first,
         )
-        await connection.execute(
-            _ADD_NUMBERS,
-            self._tenant_id,
-            self._campaign_id,
-            _joined([id_ for id_, contact in zip(ids, good, strict=True) for _ in contact.numbers]),
-            _joined([position for contact in good for position in range(len(contact.numbers))]),
-            ",".join([number.e164 for number in numbers]),
-            _joined([self._zone_sets[number.zones] for number in numbers]),
-        )
+        contacts = _joined([id_ for id_, count in zip(ids, c.counts, strict=True) for _ in range(count)])
+        zone_sets = _joined([self._zone_sets[zones] for zones in c.zones])
+        await connection.execute(_ADD_NUMBERS, *owner, contacts, c.positions, ",".join(c.e164s), zone_sets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Contacts as contacts.sql reads them, but for ids: a text a column. `counts`: how many numbers each has; `e164s`
+    and `zones`: those numbers, in order; `first_zones`: of the number that each contact begins with."""
+
+    counts: list[int]
+    external_ids: str
+    names: str
+    priorities: str
+    customs: str
+    begin: str
+    first_zones: list[tuple[str, ...]]
+    positions: str
+    e164s: list[str]
+    zones: list[tuple[str, ...]]
+
+
+def _columns(good: list[Contact]) -> _Columns:
+    numbers = [number for contact in good for number in contact.numbers]
+    begin = [0 if contact.numbers[0].zones else _begin(contact) for contact in good]
+    return _Columns(
+        [len(contact.numbers) for contact in good],
+        _texts([_NULL if contact.external_id is None else contact.external_id for contact in good]),
+        _texts([contact.name for contact in good]),
+        _joined([contact.priority for contact in good]),
+        _json([contact.custom for contact in good]),
+        _joined(begin),
+        [contact.numbers[at].zones for contact, at in zip(good, begin, strict=True)],
+        _joined([position for contact in good for position in range(len(contact.numbers))]),
+        [number.e164 for number in numbers],
+        [number.zones for number in numbers],
+    )
 
 
 def _begin(contact: Contact) -> int:

@@ -30,7 +30,13 @@ _BATCH = 2_000
 
 async def promote(pool: asyncpg.Pool, campaign_id: int) -> int:
     """Puts due contacts back into the queue, or aside where the filter leaves them out; how many are queued."""
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.acquire() as connection:
+        return await promote_on(connection, campaign_id)
+
+
+async def promote_on(connection: Any, campaign_id: int) -> int:
+    """The same over a connection that is the caller's."""
+    async with connection.transaction():
         if not await connection.fetchval(_SHARE, campaign_id):
             return 0
         query, parameters = await _by_filter(connection, _PROMOTE, campaign_id)

@@ -111,7 +111,7 @@ FROM trunks t WHERE NOT outside ORDER BY name;
 
 -- name: add_agent
 -- A new agent; its id.
-INSERT INTO agents (tenant_id, name, full_name, endpoint) VALUES ($1, $2, $3, $4) RETURNING id;
+INSERT INTO agents (tenant_id, name, full_name, endpoint, phone) VALUES ($1, $2, $3, $4, $5) RETURNING id;
 
 -- name: add_queues
 -- The queues that an agent serves.
@@ -119,7 +119,7 @@ INSERT INTO agent_queues (agent_id, queue_name) SELECT $1, unnest($2::text[]) ON
 
 -- name: agents
 -- A tenant's agents with their queues and where they are now.
-SELECT a.id, a.name, a.full_name, a.endpoint, a.active, a.state, a.state_at, a.node,
+SELECT a.id, a.name, a.full_name, a.endpoint, a.phone, a.active, a.state, a.state_at, a.node,
        COALESCE((SELECT array_agg(q.queue_name ORDER BY q.queue_name) FROM agent_queues q WHERE q.agent_id = a.id),
                 '{}') AS queues
 FROM agents a WHERE a.tenant_id = $1 ORDER BY a.name;

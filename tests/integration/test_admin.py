@@ -109,6 +109,7 @@ async def test_windows_are_kept_to_the_minute_and_to_midnight(admin: Admin) -> N
         (("call", "show", "x"), 2, "not a valid UUID"),
         (("contacts", "import", "/nonexistent", "--campaign", "c"), 2, "does not exist"),
         (("agent", "add", "a b", "--queue", "q"), 1, "name 'a b'"),
+        (("agent", "add", "ab", "--queue", "q", "--phone", "call me"), 1, "phone: 3 to 15 digits"),
         (("callerid", "add", "555&x"), 1, "characters"),
         (("--config", "/nonexistent/dialerd.toml", "db", "migrate"), 1, "dialer-admin setup"),
     ],
