@@ -150,13 +150,15 @@ async def _end(pool: asyncpg.Pool, attempts: Sequence[str]) -> None:
 
 
 async def doubles(pool: asyncpg.Pool, campaign_id: int, claims: int, claimers: int = 8) -> dict[str, Any]:
-    """Claimers at the same time until so many contacts are taken; how many were taken twice while still live."""
+    """Claimers at the same time until so many contacts are taken, calls that end among them; how many were taken twice
+    although they wait for an hour after their call."""
     began = time.perf_counter()
 
     async def work() -> None:
         while len(taken) < claims:
             result = await claim(pool, campaign_id, WANT, "bench", await judgement(pool, campaign_id))
             taken.extend(each.contact_id for each in result.taken)
+            await _end(pool, [each.attempt for each in result.taken])
 
     taken: list[int] = []
     await asyncio.gather(*(work() for _ in range(claimers)))
