@@ -8,8 +8,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from dialerd import config
 from dialerd.core.seal import canonical
@@ -192,22 +194,15 @@ async def test_a_tenant_sees_its_own_seals_only(pool: asyncpg.Pool, tmp_path: Pa
     assert (await admin("audit", "verify", "--json")).json["events"] == 2
 
 
-async def test_the_daemons_task_seals_what_is_written_and_puts_the_head_into_the_log(
-    pool: asyncpg.Pool, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_daemons_task_seals_what_is_written_and_puts_the_head_into_the_log(pool: asyncpg.Pool) -> None:
     await write(pool, 3)
     answers: list[Any] = [None, pool]
-    task = asyncio.create_task(Sealer(lambda: answers.pop(0) if len(answers) > 1 else pool).run())
-    said = ""
-
-    def told() -> bool:
-        nonlocal said
-        said += capsys.readouterr().out
-        return "record.sealed" in said
-
-    await until(told, 20)
-    task.cancel()
-    assert f"3:{(await audit.heads(pool))[0].hash}" in said
+    structlog.reset_defaults()  # another test may have turned the level up
+    with capture_logs() as lines:
+        task = asyncio.create_task(Sealer(lambda: answers.pop(0) if len(answers) > 1 else pool).run())
+        await until(lambda: any(line["event"] == "record.sealed" for line in lines), 20)
+        task.cancel()
+    assert lines[-1]["head"] == f"3:{(await audit.heads(pool))[0].hash}"
 
 
 _text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

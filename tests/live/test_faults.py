@@ -176,7 +176,7 @@ async def test_a_carrier_that_says_nothing_is_a_failed_trunk_and_not_an_unanswer
     place.start()
     place.connect(names)
     await place.until_outcomes(failed=1)
-    assert await place.pool.fetchval("SELECT state FROM contacts") == "queued"
+    assert await place.pool.fetchval("SELECT state FROM contacts") == "waiting"
 
 
 async def test_postgresql_killed_in_mid_call_loses_no_result_and_dialling_resumes(place: Place) -> None:
