@@ -41,7 +41,6 @@ MODES_READY = ("preview", "progressive")  # the others come with their pacing
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
-_CALLER_ID = re.compile(r"\+?[0-9]{3,15}\Z", re.ASCII)
 
 
 class TransitionRefused(ValueError):
@@ -124,7 +123,7 @@ def check(draft: Draft) -> None:
         problems.append(("machine_detection", "off or drop"))
     if draft.purpose not in PURPOSES:
         problems.append(("purpose", f"one of {', '.join(PURPOSES)}"))
-    if draft.caller_id is not None and not _CALLER_ID.match(draft.caller_id):
+    if draft.caller_id is not None and not phone.DIALABLE.match(draft.caller_id):
         problems.append(("caller_id", "3 to 15 digits, with or without a plus"))
     for name, value, low, high in (
         ("pacing_ratio", draft.pacing_ratio, 0, 10),
@@ -168,6 +167,6 @@ def caller_id(text: str, default_region: str) -> str:
     try:
         return phone.parse(text, default_region).e164
     except phone.NumberRefused:
-        if _CALLER_ID.match(text.strip()):
+        if phone.DIALABLE.match(text.strip()):
             return text.strip()
         raise CampaignRefused([("caller_id", "3 to 15 digits, with or without a plus")]) from None

@@ -32,7 +32,7 @@ _FIELDS = {
     **dict.fromkeys(("zone", "timezone", "time_zone", "tz"), "zone"),
     **dict.fromkeys(("postcode", "post_code", "postal_code", "zip", "zip_code", "zipcode"), "postcode"),
 }
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 _NUMBER_LIKE = re.compile(r"[+(]?[0-9][0-9 ()./\-\u00a0]{4,}\Z", re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,7}\Z", re.ASCII)
 _ZONE = re.compile(r"(?:[A-Za-z]+/[A-Za-z0-9_+/-]+|UTC)\Z", re.ASCII)
@@ -152,7 +152,7 @@ def _field_of(header: str) -> str:
 def _unique(cells: Sequence[str]) -> tuple[str, ...]:
     names: list[str] = []
     for number, cell in enumerate(cells, 1):
-        name = _CONTROL.sub("", cell)[:64] or f"column_{number}"
+        name = CONTROL.sub("", cell)[:64] or f"column_{number}"
         names.append(name if name not in names else f"{name[:56]}_{number}")
     return tuple(names)
 
@@ -230,12 +230,12 @@ class _Reader:
         if len(cells) > self._width and any(cells[self._width :]):
             return Remark(row, "", cells[self._width][:100], "too_many_cells")
         text = "".join(cells)
-        if len(text) <= MAX_CELL and not _CONTROL.search(text):
+        if len(text) <= MAX_CELL and not CONTROL.search(text):
             return None
         for name, cell in zip(self._names, cells, strict=False):
             if len(cell) > MAX_CELL:
                 return Remark(row, name, cell[:100], "cell_too_long")
-            if _CONTROL.search(cell):
+            if CONTROL.search(cell):
                 return Remark(row, name, cell[:100], "control_characters")
         return None
 

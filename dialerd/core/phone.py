@@ -12,6 +12,7 @@ from phonenumbers import timezone as phone_zones
 from dialerd.core.phoneplan import depth
 
 E164 = re.compile(r"\+[1-9][0-9]{5,14}\Z", re.ASCII)
+DIALABLE = re.compile(r"\+?[0-9]{3,15}\Z", re.ASCII)  # a number or an extension, as it is shown or dialled inside
 # What people write around digits. Anything else in the text is refused, never stripped: '1555&PJSIP/…' is an
 # attack or a broken file, and both deserve to be told. ASCII only: Python's isdigit() says yes to '١٢٣'.
 _TYPED = re.compile(r"(?:\+?[0-9]|\(\+?[0-9]{1,5}\))[0-9 ()./\-\u00a0]{0,39}\Z", re.ASCII)

@@ -7,13 +7,13 @@ from datetime import datetime
 
 import asyncpg
 
+from dialerd.core.phone import DIALABLE
 from dialerd.store.errors import Refused
 from dialerd.store.queries import queries
 
 _Q = queries("admin")
 _ADD, _ADD_QUEUES, _ALL, _ADD_EVENT = _Q.add_agent, _Q.add_queues, _Q.agents, _Q.add_event
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
-_PHONE = re.compile(r"\+?[0-9]{3,15}\Z", re.ASCII)
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,200}\Z")
 
 
@@ -50,7 +50,7 @@ async def add(
             raise Refused(f"{what} {text[:64]!r}: 1 to 64 letters, digits, '_', '.' or '-'")
     if not _TEXT.match(full_name):
         raise Refused("full name: at most 200 characters, no control characters")
-    if phone is not None and not _PHONE.match(phone):
+    if phone is not None and not DIALABLE.match(phone):
         raise Refused("phone: 3 to 15 digits, with or without a plus")
     try:
         async with pool.acquire() as connection, connection.transaction():

@@ -14,7 +14,7 @@ from dialerd.core.schedule import is_call_allowed
 from dialerd.core.terms import Judgement
 from dialerd.places.zones import country_of
 from dialerd.store import terms
-from dialerd.store.campaigns import OUTSIDE_TRUNK
+from dialerd.store.campaigns import OUTSIDE_TRUNK, id_of
 from dialerd.store.claim import Claimed, claim
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.queries import queries
@@ -23,7 +23,6 @@ from dialerd.store.queue import promote_on
 _Q = queries("batch")
 _CAMPAIGNS, _END, _VERSION, _AGENTS = _Q.campaigns, _Q.end_handouts, _Q.version, _Q.active_agents
 NODE = TRUNK = OUTSIDE_TRUNK
-_BIGINT = 2**63
 _EXPIRED_AT_ONCE = 1_000
 _TRIES = 3
 
@@ -74,7 +73,7 @@ class Batch:
 
 async def campaign_of(pool: Any, tenant_id: int, wanted: str | None) -> Campaign:
     """The campaign named (name or id); else the only active one, else the only one. Raises `NotFound`, `Ambiguous`."""
-    number = int(wanted) if wanted and wanted.isascii() and wanted.isdigit() and int(wanted) < _BIGINT else None
+    number = id_of(wanted) if wanted else None
     found = [Campaign(**row) for row in await pool.fetch(_CAMPAIGNS, tenant_id, wanted, number)]
     if wanted is not None:
         if not found:

@@ -156,11 +156,16 @@ async def get(pool: asyncpg.Pool, tenant_id: int, campaign_id: int) -> Campaign:
     return _campaign(row)
 
 
+def id_of(text: str) -> int | None:
+    """What people type as an id that a row may have; None when it is something else."""
+    return int(text) if text.isascii() and text.isdigit() and int(text) < _BIGINT else None
+
+
 async def find(pool: asyncpg.Pool, tenant_id: int, name_or_id: str) -> Campaign:
     """A campaign by what people type: its name, else its id. Raises `NotFound`."""
     found = await pool.fetchval(_ID, tenant_id, name_or_id)
-    if found is None and name_or_id.isascii() and name_or_id.isdigit() and int(name_or_id) < _BIGINT:
-        found = int(name_or_id)
+    if found is None:
+        found = id_of(name_or_id)
     if found is None:
         raise NotFound(f"there is no campaign {name_or_id!r}")
     return await get(pool, tenant_id, found)

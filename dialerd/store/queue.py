@@ -5,7 +5,6 @@ whom the new one leaves out are taken out first, then it is stored, and then the
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -81,15 +80,9 @@ async def _by_filter(connection: Any, query: str, campaign_id: int) -> tuple[str
         return query.replace(_MARK, "false"), []
 
 
-@asynccontextmanager
-async def _reading(pool: asyncpg.Pool) -> AsyncIterator[Any]:
-    async with pool.acquire() as connection, connection.transaction(readonly=True):
-        yield connection
-
-
 async def _batches(pool: asyncpg.Pool, campaign_id: int, states: Sequence[str]) -> AsyncIterator[list[int]]:
     """The ids of a campaign's contacts that are in these states now."""
-    async with _reading(pool) as connection:
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
         cursor = await connection.cursor(_IDS, campaign_id, states)
         while rows := await cursor.fetch(_BATCH):
             yield [row["id"] for row in rows]

@@ -1,6 +1,5 @@
 """The older campaign API's doors for contacts: one, many, and a list of them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dialerd.core.contactfile import MAX_CELL, Contact, Remark
+from dialerd.core.contactfile import CONTROL, MAX_CELL, Contact, Remark
 from dialerd.core.phone import NumberRefused, parse
 from dialerd.core.status import to_json
 from dialerd.store import contact_pages
@@ -26,7 +25,6 @@ MAX_BULK = 5_000
 MAX_PAGE = 500
 _MAX_FIELDS = 50
 _LIST = "API"  # where contacts of requests come from
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000, strict=True)]
 
 
@@ -42,7 +40,7 @@ class ContactForm(Form):
     @field_validator("name", "external_id")
     @classmethod
     def _printable(cls, text: str | None) -> str | None:
-        if text and _CONTROL.search(text):
+        if text and CONTROL.search(text):
             raise ValueError("no control characters")
         return text
 
@@ -54,7 +52,7 @@ class ContactForm(Form):
             raise ValueError(f"at most {_MAX_FIELDS} fields")
         for name, text in texts.items():
             (name + text).encode()  # half a surrogate pair is a ValueError
-            if not 0 < len(name) <= 64 or len(text) > MAX_CELL or _CONTROL.search(name + text):
+            if not 0 < len(name) <= 64 or len(text) > MAX_CELL or CONTROL.search(name + text):
                 raise ValueError(f"names of 1 to 64 characters, texts up to {MAX_CELL}, no control characters")
         return texts
 
