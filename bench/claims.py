@@ -196,6 +196,9 @@ async def measure(
         say("claims of 100")
         at_large = figures(await timed_claims(pool, big, ROUNDS))
         say(f"{claims:,} claims by 8 claimers")
+        raced = await doubles(pool, big, claims)
+        say("vacuum")
+        await settle(pool)
         return {
             "p50_ms": at_large["p50_ms"],
             "p99_ms": at_large["p99_ms"],
@@ -207,7 +210,7 @@ async def measure(
             "dnc_numbers": dnc,
             "zones": len(zones()),
             "rounds": ROUNDS,
-            **await doubles(pool, big, claims),
+            **raced,
         }
     finally:
         pool.terminate()

@@ -4,7 +4,7 @@ This explains the claim (sql/migrations/0007_claim.sql) and does not replace it;
 whoever loads the facts has asked the same ones. tests/integration/test_why.py holds both against each other.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +13,6 @@ from typing import Any
 from dialerd.core.schedule import Schedule, Verdict, is_call_allowed
 
 _LIVE_CALL = timedelta(minutes=1)  # as the claim sets a number aside that is in a call
-_ROUNDS = 20  # of zones in turn, until all are open at one moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,35 +80,13 @@ def decide(
 ) -> Decision:
     """Judges at `now`. `somewhere_open`: whether the campaign may call in any zone that any number of this installation
     lies in; the claim asks that first."""
-    window = window_at(schedule, facts.zones, country_of, now)
+    window = is_call_allowed(schedule, facts.zones, country_of, now)
     checks = (*_of_campaign(facts, schedule, somewhere_open or window.allowed), *_of_contact(facts, window, now))
     shut = [check for check in checks if not check.ok]
     if not shut:
         return Decision(True, None, "it would be dialed now, when its turn comes", now, checks)
-    next_at = _next(shut, lambda at: window_at(schedule, facts.zones, country_of, at).next_at, now)
+    next_at = _next(shut, lambda at: is_call_allowed(schedule, facts.zones, country_of, at).next_at, now)
     return Decision(False, shut[0].rule, shut[0].words, next_at, checks)
-
-
-def window_at(schedule: Schedule, zones: Iterable[str], country_of: Mapping[str, str], at: datetime) -> Verdict:
-    """As `core.schedule.is_call_allowed`, each zone by the days off of its own country."""
-    zones = sorted(set(zones))
-    if not zones:
-        return is_call_allowed(schedule, zones, None, at)
-    verdicts = [is_call_allowed(schedule, (zone,), country_of.get(zone), at) for zone in zones]
-    shut = next((verdict for verdict in verdicts if not verdict.allowed), None)
-    if shut is None:
-        return verdicts[0]
-    moment: datetime | None = at
-    for _ in range(_ROUNDS):
-        nexts = [verdict.next_at for verdict in verdicts]
-        if None in nexts:
-            return Verdict(False, shut.reason, None)
-        latest = max(next_at for next_at in nexts if next_at is not None)
-        if latest == moment:
-            return Verdict(False, shut.reason, latest)
-        moment = latest
-        verdicts = [is_call_allowed(schedule, (zone,), country_of.get(zone), latest) for zone in zones]
-    return Verdict(False, shut.reason, None)
 
 
 def _of_campaign(f: Facts, schedule: Schedule, open_: bool) -> Sequence[Check]:

@@ -58,28 +58,33 @@ class Verdict:
     next_at: datetime | None
 
 
-def is_call_allowed(schedule: Schedule, zones: Iterable[str], region: str | None, now: datetime) -> Verdict:
-    """Judges one number at `now` (aware). `zones`: every zone it may lie in; `region`: its country (ISO 3166)."""
+def is_call_allowed(
+    schedule: Schedule, zones: Iterable[str], country_of: Mapping[str, str], now: datetime
+) -> Verdict:  # fmt: skip
+    """Judges one number at `now` (aware). `zones`: every zone it may lie in; `country_of`: the region (ISO 3166) of
+    each zone, whose days off it keeps."""
     zones = sorted(set(zones))
-    reason = _reason(schedule, zones, region, now)
+    reason = _reason(schedule, zones, country_of, now)
     if reason is None:
         return Verdict(True, None, now.astimezone(UTC))
-    return Verdict(False, reason, _next_at(schedule, zones, region, now.astimezone(UTC)))
+    return Verdict(False, reason, _next_at(schedule, zones, country_of, now.astimezone(UTC)))
 
 
 def open_zones(schedule: Schedule, zones: Iterable[str], country_of: Mapping[str, str], now: datetime) -> list[str]:
     """Those of `zones` in which it is allowed to call now. `country_of`: the region of each zone."""
-    return sorted(zone for zone in set(zones) if _reason(schedule, (zone,), country_of.get(zone), now) is None)
+    return sorted(zone for zone in set(zones) if _reason(schedule, (zone,), country_of, now) is None)
 
 
-def _reason(schedule: Schedule, zones: Iterable[str], region: str | None, now: datetime) -> Reason | None:
+def _reason(
+    schedule: Schedule, zones: Iterable[str], country_of: Mapping[str, str], now: datetime
+) -> Reason | None:  # fmt: skip
     """Why not; of several zones the first reason. None: allowed."""
     if schedule.refusal is not None:
         return schedule.refusal
     reason: Reason | None = "unknown_zone"
     for zone in zones:
         clock = clock_of(zone)
-        reason = "unknown_zone" if clock is None else _reason_at(schedule, region, now.astimezone(clock))
+        reason = "unknown_zone" if clock is None else _reason_at(schedule, country_of.get(zone), now.astimezone(clock))
         if reason is not None:
             break
     return reason
@@ -106,14 +111,16 @@ def _day_reason(schedule: Schedule, region: str | None, day: date) -> Reason | N
     return "holiday" if day in known.days else None
 
 
-def _next_at(schedule: Schedule, zones: list[str], region: str | None, now: datetime) -> datetime | None:
-    clocks = [clock for zone in zones if (clock := clock_of(zone)) is not None]
+def _next_at(
+    schedule: Schedule, zones: list[str], country_of: Mapping[str, str], now: datetime
+) -> datetime | None:  # fmt: skip
+    clocks = [(country_of.get(zone), clock) for zone in zones if (clock := clock_of(zone)) is not None]
     if schedule.refusal is not None or not schedule.windows or not clocks or len(clocks) < len(zones):
         return None
     start = now.replace(second=0, microsecond=0)
     # Each zone in turn moves the moment on to where it is open, until none has to any more.
     moment, agreed = now, 0
-    starts = [_Starts(schedule, region, clock, start, start + _FAR) for clock in clocks]
+    starts = [_Starts(schedule, region, clock, start, start + _FAR) for region, clock in clocks]
     while agreed < len(starts):
         for zone_starts in starts:
             later = zone_starts.from_(moment)

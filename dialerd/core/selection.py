@@ -46,6 +46,11 @@ class Selection:
         if len(self.search) > MAX_SEARCH or "\0" in self.search:
             raise SelectionRefused(f"a search has at most {MAX_SEARCH} characters, none of them NUL")
 
+    @property
+    def everything(self) -> bool:
+        """Whether nothing narrows it."""
+        return self.parameters() == Selection(select_all=True).parameters()
+
     def parameters(self) -> tuple[object, ...]:
         """ids, excluded, states, search (a LIKE pattern), digits searched (likewise), created from, created to,
         statuses.

@@ -19,7 +19,7 @@ from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.phone import masked
 from dialerd.core.retry import History
 from dialerd.core.status import Decision
-from dialerd.core.terms import Judgement, ZoneSets
+from dialerd.core.terms import Judgement, ZoneSets, closed_zones
 from dialerd.engine import record
 from dialerd.engine.agents import Agents
 from dialerd.engine.calls import Call, Calls, waits_or_rings
@@ -143,7 +143,7 @@ class Pacer:
         try:
             async with self._claiming:
                 judgement = campaign.judge(self._zone_sets, _COUNTRY_OF, self._clock.now())
-                self._note_windows(campaign, judgement)
+                await self._note_windows(campaign, judgement)
                 result = await self._claim(campaign, lines, judgement)
                 fresh = self._begin(campaign, result)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -158,16 +158,16 @@ class Pacer:
         await self._place(fresh, trunk, judgement.until)
         return None
 
-    def _note_windows(self, campaign: Campaign, judgement: Judgement) -> None:
+    async def _note_windows(self, campaign: Campaign, judgement: Judgement) -> None:
         """Which zones are open goes on record when it changes: the decision about every contact of the others."""
         judged = judgement.terms.version, judgement.open
         if judged == campaign.noted:
             return
         campaign.noted = judged
-        open_ = sorted({zone for id_ in judgement.open for zone in self._zone_sets[id_]})
-        shut = sorted({zone for zones in self._zone_sets.values() for zone in zones} - set(open_))
-        detail = {"open": open_, "closed": shut, "version": judgement.terms.version}
-        self._ledger.put(record.note(campaign.tenant_id, campaign.id, self._clock.now(), "windows", detail))
+        now, sets = self._clock.now(), dict(self._zone_sets)
+        shut = await asyncio.to_thread(closed_zones, judgement, sets, _COUNTRY_OF, now)
+        zones = {zone for members in sets.values() for zone in members}
+        self._ledger.put(record.windows(campaign, judgement.terms.version, zones - shut.keys(), shut, now))
 
     def _begin(self, campaign: Campaign, result: Claim) -> list[Call]:
         """The attempts of a claim as live calls."""

@@ -1,6 +1,6 @@
 """What the engine knows, as rows of the record (sql/migrations/0004_record.sql). Pure: builds dicts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +8,10 @@ from dialerd.core import attempt as core
 from dialerd.core.attempt import Event, State
 from dialerd.core.causes import Outcome
 from dialerd.core.retry import Retry
+from dialerd.core.schedule import Verdict
 from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
+from dialerd.engine.campaign import Campaign
 
 Row = dict[str, dict[str, Any]]
 
@@ -65,6 +67,13 @@ def note(tenant_id: int, campaign_id: int | None, at: datetime, kind: str, detai
     """A decision that is not about one attempt ("not dialed", and why)."""
     about = {"tenant_id": tenant_id, "campaign_id": campaign_id, "attempt_id": None}
     return {"event": about | {"at": _text(at), "kind": kind, "detail": dict(detail)}}
+
+
+def windows(campaign: Campaign, version: str, open_: Set[str], shut: Mapping[str, Verdict], at: datetime) -> Row:
+    """In which zones a campaign may call, and of the others why not and when next."""
+    closed = {zone: {"rule": verdict.reason, "next_at": _text(verdict.next_at)} for zone, verdict in shut.items()}
+    detail = {"open": sorted(open_), "closed": closed, "version": version}
+    return note(campaign.tenant_id, campaign.id, at, "windows", detail)
 
 
 def _about(call: Call) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _refusal(gate: str, judged: Judgement, zone: str, now: datetime) -> Refusal 
         return Refusal("disabled" if gate == "disabled" else "insufficient_funds")
     if gate not in _NOTHING_NOW and gate != "outside_allowed_time_window":
         return Refusal("disabled", gate)
-    why = is_call_allowed(judged.terms.schedule, (zone,), country_of().get(zone), now).reason
+    why = is_call_allowed(judged.terms.schedule, (zone,), country_of(), now).reason
     if why in ("holiday", "no_window", "outside_allowed_time_window"):
         return Refusal(why)
     if why is not None:

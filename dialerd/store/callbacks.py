@@ -12,7 +12,7 @@ import asyncpg
 
 from dialerd.core import retry
 from dialerd.core.callbacks import CallbackRefused, moment
-from dialerd.core.schedule import Schedule, is_call_allowed, open_zones
+from dialerd.core.schedule import Schedule, is_call_allowed
 from dialerd.places.zones import country_of
 from dialerd.store import dnc, terms
 from dialerd.store.errors import NotFound
@@ -124,14 +124,8 @@ def _check_contact(row: Any) -> None:
 
 def _check_open(schedule: Schedule, zones: list[str], at: datetime) -> None:
     """By the claim's own judgement. Reads data files the first time: not on an event loop."""
-    countries = country_of()
-    if set(open_zones(schedule, zones, countries, at)) == set(zones):
-        return
-    closed = next(zone for zone in sorted(zones) if not open_zones(schedule, [zone], countries, at))
-    verdict = is_call_allowed(schedule, zones, countries.get(closed), at)
-    # One country was asked about all zones: of a number that may lie in several, the answer is proved.
-    after = verdict.next_at
-    if after is not None and set(open_zones(schedule, zones, countries, after)) != set(zones):
-        after = None
-    then = f"the next moment is {after:%Y-%m-%d %H:%M} UTC" if after else "no later moment is known"
-    raise CallbackRefused("not_open", f"no call is allowed then ({verdict.reason} in {closed}): {then}")
+    verdict = is_call_allowed(schedule, zones, country_of(), at)
+    if not verdict.allowed:
+        after = verdict.next_at
+        then = f"the next moment is {after:%Y-%m-%d %H:%M} UTC" if after else "no later moment is known"
+        raise CallbackRefused("not_open", f"no call is allowed then ({verdict.reason}): {then}")

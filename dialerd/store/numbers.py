@@ -18,7 +18,8 @@ from dialerd.store.queries import queries
 from dialerd.store.reports import BANNED_LIST, ban
 
 _Q = queries("numbers")
-_PAGE, _ALL, _TOTAL, _CHUNK, _LOCK = _Q.page, _Q.all, _Q.total, _Q.chunk, _Q.lock_editable
+_PAGE, _ALL, _CHUNK, _LOCK = _Q.page, _Q.all, _Q.chunk, _Q.lock_editable
+_TOTAL, _TOTAL_OF_ALL = _Q.total, _Q.total_of_all
 _SET, _REVIVE, _REQUEUE, _NOTE = _Q.set_status, _Q.revive, _Q.requeue, _Q.note
 _DELETE, _DELETE_EMPTY, _REPOINT = _Q.delete, _Q.delete_empty, _Q.repoint
 _OWN_LIST, _UNBAN = queries("dnc").own_list, queries("dnc").remove_numbers
@@ -84,8 +85,9 @@ async def page(
 
 async def total(pool: Any, tenant_id: int, campaign_id: int, selection: Selection) -> int:
     """How many numbers the selection has."""
-    count: int = await pool.fetchval(_TOTAL, tenant_id, campaign_id, *selection.parameters())
-    return count
+    if selection.everything:  # no contact and no agent need be looked at: a twentieth of the time
+        return int(await pool.fetchval(_TOTAL_OF_ALL, tenant_id, campaign_id))
+    return int(await pool.fetchval(_TOTAL, tenant_id, campaign_id, *selection.parameters()))
 
 
 async def export(pool: Any, tenant_id: int, campaign_id: int, selection: Selection, out: IO[bytes]) -> int:

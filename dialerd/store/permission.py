@@ -7,11 +7,11 @@ from typing import Any
 
 from dialerd.core import phone
 from dialerd.core.calendar import Window
-from dialerd.core.schedule import Verdict, is_call_allowed
+from dialerd.core.schedule import is_call_allowed
 from dialerd.places.zones import country_of
 from dialerd.store import schedules, settings, terms
 from dialerd.store.queries import queries
-from dialerd.store.reports import switch
+from dialerd.store.tenants import switch_within
 
 _Q = queries("batch")
 _SWITCHES, _ZONES = _Q.switches, _Q.zones_of_number
@@ -65,7 +65,7 @@ async def set_schedule(
         if skip_holidays is not None:
             await schedules.skip_within(connection, tenant_id, skip_holidays, by)
         if enabled is not None:
-            await switch(connection, tenant_id, enabled, by)
+            await switch_within(connection, tenant_id, enabled, by)
 
 
 async def may_call(
@@ -85,10 +85,5 @@ async def may_call(
         listed = await pool.fetchval(_ZONES, tenant_id, campaign_id, number.e164)
         zones = number.zones if listed is None else tuple(listed)
     schedule = (await terms.of(pool, campaign_id)).schedule
-
-    def judge() -> Verdict:
-        region = country_of().get(zone) if number is None else number.region
-        return is_call_allowed(schedule, zones, region, now)
-
-    verdict = await asyncio.to_thread(judge)
+    verdict = await asyncio.to_thread(is_call_allowed, schedule, zones, country_of(), now)
     return Answer(verdict.allowed, verdict.reason, verdict.next_at)

@@ -11,11 +11,11 @@ from dialerd.core.numberstatus import NumberStatus, result_of
 from dialerd.store.dnc import Scope, digits, open_own, put
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.queries import queries
+from dialerd.store.tenants import switch_within
 
 _Q = queries("batch")
 _LOCK_LIVE, _LOCK_NUMBER, _BEFORE, _AGENTS = _Q.lock_live, _Q.lock_number, _Q.reported_before, _Q.agents_of
 _LATE, _BESIDE, _RECORD, _BAN, _ATTEMPTS = _Q.late_attempt, _Q.beside_live, _Q.record, _Q.ban, _Q.attempts
-_SWITCH = _Q.switch
 _ADD_EVENT = queries("admin").add_event
 BANNED_LIST = "banned"
 _BY = "outside dialer"
@@ -71,18 +71,12 @@ async def report(connection: Any, tenant_id: int, region: str, told: Report, now
             return Told(number["attempts"], repeated=True)
         await _write(connection, tenant_id, told, number, agent_id, now)
         if told.call_allowed is not None:
-            await switch(connection, tenant_id, told.call_allowed, _BY)
+            await switch_within(connection, tenant_id, told.call_allowed, _BY)
         attempts = await connection.fetchval(_ATTEMPTS, tenant_id, number["contact_id"])
         if told.status is NumberStatus.BANNED:  # the last step: claims wait for the commit
             await connection.execute(_BAN, tenant_id, number["contact_id"])
             await ban(connection, tenant_id, number["campaign_id"], [number["e164"]], "reported as BANNED", _BY)
         return Told(attempts)
-
-
-async def switch(connection: Any, tenant_id: int, enabled: bool, by: str) -> None:
-    """Turns the tenant's kill switch, on record. To be in a transaction."""
-    if await connection.fetchval(_SWITCH, tenant_id, enabled) is not None:
-        await connection.execute(_ADD_EVENT, tenant_id, None, "tenant.enabled", {"by": by, "enabled": enabled})
 
 
 async def ban(

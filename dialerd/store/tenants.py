@@ -117,10 +117,14 @@ async def switch(pool: asyncpg.Pool, name: str, enabled: bool, by: str) -> Tenan
     """The tenant's kill switch."""
     async with pool.acquire() as connection, connection.transaction():
         row = await _locked(connection, name)
-        if row["enabled"] != enabled:
-            await connection.execute(_SET_ENABLED, row["id"], enabled)
-            await _note(connection, row["id"], "tenant.enabled" if enabled else "tenant.disabled", {"by": by})
+        await switch_within(connection, row["id"], enabled, by)
     return await get(pool, name)
+
+
+async def switch_within(connection: Any, tenant_id: int, enabled: bool, by: str) -> None:
+    """The same for a transaction that is the caller's."""
+    if await connection.fetchval(_SET_ENABLED, tenant_id, enabled) is not None:
+        await _note(connection, tenant_id, "tenant.enabled" if enabled else "tenant.disabled", {"by": by})
 
 
 async def installation_enabled(pool: asyncpg.Pool) -> bool:

@@ -51,27 +51,28 @@ class Why:
 async def why(pool: Any, tenant_id: int, e164: str, now: datetime, campaign: str | None = None) -> Why:
     """Judges an E.164 number for each campaign of the tenant that has it, or for one, by name or id. Raises `NotFound`
     when there is no such campaign."""
-    only = (await campaigns.find(pool, tenant_id, campaign)).id if campaign else None
-    rows = await pool.fetch(_PLACES, tenant_id, e164, only, _MOST_CAMPAIGNS)
-    attempts = await pool.fetch(_ATTEMPTS, tenant_id, e164, _MOST_ATTEMPTS)
-    return Why(
-        e164,
-        now,
-        await _decide(pool, tenant_id, e164, rows, now) if rows else (),
-        await dnc.check(pool, tenant_id, e164),
-        [dict(row) for row in await pool.fetch(_CONSENTS, tenant_id, e164, _MOST_EVENTS)],
-        [dict(row) for row in attempts],
-        [dict(r) for r in await pool.fetch(_EVENTS, tenant_id, e164, [r["id"] for r in attempts], _MOST_EVENTS)],
-    )
+    async with pool.acquire() as db:
+        only = (await campaigns.find(db, tenant_id, campaign)).id if campaign else None
+        rows = await db.fetch(_PLACES, tenant_id, e164, only, _MOST_CAMPAIGNS)
+        attempts = await db.fetch(_ATTEMPTS, tenant_id, e164, _MOST_ATTEMPTS)
+        return Why(
+            e164,
+            now,
+            await _decide(db, tenant_id, e164, rows, now) if rows else (),
+            await dnc.check(db, tenant_id, e164),
+            [dict(row) for row in await db.fetch(_CONSENTS, tenant_id, e164, _MOST_EVENTS)],
+            [dict(row) for row in attempts],
+            [dict(r) for r in await db.fetch(_EVENTS, tenant_id, e164, [r["id"] for r in attempts], _MOST_EVENTS)],
+        )
 
 
-async def _decide(pool: Any, tenant_id: int, e164: str, rows: Sequence[Any], now: datetime) -> tuple[Place, ...]:
+async def _decide(db: Any, tenant_id: int, e164: str, rows: Sequence[Any], now: datetime) -> tuple[Place, ...]:
     ids = [row["campaign_id"] for row in rows]
-    settings = await pool.fetch(_TERMS, ids, False)
+    settings = await db.fetch(_TERMS, ids, False)
     terms = dict(zip([row["id"] for row in settings], await asyncio.to_thread(_read, settings), strict=True))
     asked = [_question(row, e164, terms[row["campaign_id"]]) for row in rows]
-    past = {row["campaign_id"]: row for row in await pool.fetch(_PAST, tenant_id, e164, ids, asked)}
-    sets = await zone_sets(pool)
+    past = {row["campaign_id"]: row for row in await db.fetch(_PAST, tenant_id, e164, ids, asked)}
+    sets = await zone_sets(db)
     return await asyncio.to_thread(_judge, rows, past, terms, sets, now)
 
 

@@ -93,10 +93,6 @@ SELECT record_once_v1($1::jsonb);
 UPDATE contacts SET state = 'suppressed', last_outcome = 'dnc', last_disposition = NULL
 WHERE tenant_id = $1 AND id = $2 AND state <> 'claimed';
 
--- name: switch
--- The tenant's kill switch; a row when this turned it.
-UPDATE tenants SET enabled = $2 WHERE id = $1 AND enabled <> $2 RETURNING id;
-
 -- name: attempts
 -- How often a contact was called.
 SELECT attempts FROM contacts WHERE tenant_id = $1 AND id = $2;

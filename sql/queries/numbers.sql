@@ -22,6 +22,10 @@ FROM numbers_found_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS f ORDER BY f.i
 -- How many numbers a selection has.
 SELECT count(*) FROM numbers_found_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
+-- name: total_of_all
+-- How many numbers a campaign has.
+SELECT count(*) FROM numbers WHERE tenant_id = $1 AND campaign_id = $2;
+
 -- name: chunk
 -- The next $12 numbers of a selection after id $11.
 SELECT f.id, f.contact_id, f.e164, f.status FROM numbers_found_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS f

@@ -21,8 +21,8 @@ SELECT id, enabled, balance, price_attempt, price_minute FROM tenants WHERE name
 UPDATE tenants SET balance = $2, price_attempt = $3, price_minute = $4 WHERE id = $1;
 
 -- name: set_enabled
--- The tenant's kill switch.
-UPDATE tenants SET enabled = $2 WHERE id = $1;
+-- The tenant's kill switch; a row when this turned it.
+UPDATE tenants SET enabled = $2 WHERE id = $1 AND enabled <> $2 RETURNING id;
 
 -- name: installation
 -- The installation's kill switch.

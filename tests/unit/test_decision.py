@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dialerd.core.decision import Decision, Facts, decide, window_at
-from dialerd.core.schedule import Schedule
+from dialerd.core.decision import Decision, Facts, decide
+from dialerd.core.schedule import Schedule, is_call_allowed
 from dialerd.core.windows import parse
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)  # a Friday, 12:00 in Helsinki
@@ -119,6 +119,6 @@ def test_a_profile_that_bars_everything_comes_before_all() -> None:
 
 def test_a_number_of_two_zones_is_open_when_both_are() -> None:
     zones = ("Asia/Tokyo", "Europe/Helsinki")  # 09-18 there is 00-09 UTC, 07-16 UTC
-    verdict = window_at(DAY, zones, COUNTRIES, NOW)
+    verdict = is_call_allowed(DAY, zones, COUNTRIES, NOW)
     assert (verdict.allowed, verdict.next_at) == (False, datetime(2026, 11, 23, 7, 0, tzinfo=UTC))
-    assert window_at(DAY, zones, COUNTRIES, datetime(2026, 11, 23, 8, 0, tzinfo=UTC)).allowed
+    assert is_call_allowed(DAY, zones, COUNTRIES, datetime(2026, 11, 23, 8, 0, tzinfo=UTC)).allowed

@@ -121,7 +121,7 @@ def test_france_is_closed_at_lunch_whatever_the_campaign_says() -> None:
     assert legal is not None
     schedule = Schedule(intersect(parse(["always"]), legal))
     now = datetime(2026, 11, 23, 13, 30, tzinfo=ZoneInfo("Europe/Paris"))
-    verdict = is_call_allowed(schedule, ["Europe/Paris"], "FR", now)
+    verdict = is_call_allowed(schedule, ["Europe/Paris"], {"Europe/Paris": "FR"}, now)
     assert (verdict.allowed, verdict.next_at) == (False, now.replace(hour=14, minute=0))
 
 

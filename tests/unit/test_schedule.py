@@ -6,9 +6,12 @@ import pytest
 
 from dialerd.core.calendar import Window
 from dialerd.core.schedule import DaysOff, Schedule, is_call_allowed, open_zones
+from dialerd.core.terms import Terms, closed_zones, judge
 from dialerd.core.windows import parse
 
 HELSINKI = "Europe/Helsinki"
+COUNTRIES = {HELSINKI: "FI", "Europe/London": "GB", "Pacific/Auckland": "NZ", "Pacific/Kiritimati": "KI",
+             "America/New_York": "US", "America/Los_Angeles": "US"}  # fmt: skip
 NINE_TO_FIVE = tuple(parse(["mon-fri 09:00-17:00"]))
 ALWAYS = tuple(parse(["always"]))
 
@@ -22,7 +25,7 @@ def days_off(*days: str) -> DaysOff:
 
 
 def test_an_open_number_may_be_called_now() -> None:
-    verdict = is_call_allowed(Schedule(NINE_TO_FIVE), [HELSINKI], "FI", utc("2026-11-23T12:00:30"))
+    verdict = is_call_allowed(Schedule(NINE_TO_FIVE), [HELSINKI], COUNTRIES, utc("2026-11-23T12:00:30"))
     assert (verdict.allowed, verdict.reason, verdict.next_at) == (True, None, utc("2026-11-23T12:00:30"))
 
 
@@ -48,35 +51,37 @@ def test_an_open_number_may_be_called_now() -> None:
 def test_a_closed_number_says_why_and_when_next(
     schedule: Schedule, zones: list[str], now: str, reason: str, next_at: str | None
 ) -> None:
-    verdict = is_call_allowed(schedule, zones, "FI", utc(now))
+    verdict = is_call_allowed(schedule, zones, COUNTRIES, utc(now))
     assert (verdict.allowed, verdict.reason) == (False, reason)
     assert verdict.next_at == (utc(next_at) if next_at else None)
 
 
 def test_days_off_do_not_matter_where_holidays_are_worked_through() -> None:
     holiday = frozenset({date(2026, 11, 23)})
-    assert is_call_allowed(Schedule(ALWAYS, None, holiday), [HELSINKI], None, utc("2026-11-23T12:00")).allowed
+    assert is_call_allowed(Schedule(ALWAYS, None, holiday), [HELSINKI], COUNTRIES, utc("2026-11-23T12:00")).allowed
 
 
 def test_the_date_of_a_holiday_is_the_numbers_own() -> None:
-    schedule = Schedule(ALWAYS, {"US": days_off("2026-12-25")})
+    schedule = Schedule(ALWAYS, {"US": days_off("2026-12-25"), "KI": days_off("2026-12-25")})
     now = utc("2026-12-26T03:00")  # still Christmas in the west, not in New York's evening only
-    assert is_call_allowed(schedule, ["America/Los_Angeles"], "US", now).reason == "holiday"
-    assert is_call_allowed(schedule, ["America/Los_Angeles"], "US", now).next_at == utc("2026-12-26T08:00")
-    assert is_call_allowed(schedule, ["Pacific/Kiritimati"], "US", utc("2026-12-24T11:00")).reason == "holiday"
+    assert is_call_allowed(schedule, ["America/Los_Angeles"], COUNTRIES, now).reason == "holiday"
+    assert is_call_allowed(schedule, ["America/Los_Angeles"], COUNTRIES, now).next_at == utc("2026-12-26T08:00")
+    assert is_call_allowed(schedule, ["Pacific/Kiritimati"], COUNTRIES, utc("2026-12-24T11:00")).reason == "holiday"
 
 
 def test_a_number_that_may_lie_in_several_zones_must_be_allowed_in_all_of_them() -> None:
     both = ["America/New_York", "America/Los_Angeles"]
-    verdict = is_call_allowed(Schedule(NINE_TO_FIVE), both, "US", utc("2026-11-23T15:00"))  # 10:00 and 07:00
+    verdict = is_call_allowed(Schedule(NINE_TO_FIVE), both, COUNTRIES, utc("2026-11-23T15:00"))  # 10:00 and 07:00
     assert (verdict.reason, verdict.next_at) == ("outside_allowed_time_window", utc("2026-11-23T17:00"))
-    nowhere = is_call_allowed(Schedule(NINE_TO_FIVE), ["Europe/London", "Pacific/Auckland"], "GB", utc("2026-11-23"))
+    nowhere = is_call_allowed(
+        Schedule(NINE_TO_FIVE), ["Europe/London", "Pacific/Auckland"], COUNTRIES, utc("2026-11-23")
+    )
     assert nowhere.next_at is None
 
 
 def test_the_next_moment_steps_over_weekends_and_holidays() -> None:
     schedule = Schedule(NINE_TO_FIVE, {"FI": days_off("2026-12-24", "2026-12-25", "2026-12-28")})
-    assert is_call_allowed(schedule, [HELSINKI], "FI", utc("2026-12-23T20:00")).next_at == utc("2026-12-29T07:00")
+    assert is_call_allowed(schedule, [HELSINKI], COUNTRIES, utc("2026-12-23T20:00")).next_at == utc("2026-12-29T07:00")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,7 @@ def test_the_next_moment_steps_over_weekends_and_holidays() -> None:
     ],
 )
 def test_the_next_moment_is_exact_where_the_clocks_are_changed(zone: str, window: str, now: str, next_at: str) -> None:
-    verdict = is_call_allowed(Schedule(tuple(parse([window]))), [zone], None, utc(now))
+    verdict = is_call_allowed(Schedule(tuple(parse([window]))), [zone], COUNTRIES, utc(now))
     assert (verdict.allowed, verdict.next_at) == (False, utc(next_at))
 
 
@@ -109,4 +114,16 @@ def test_zones_are_closed_on_the_holidays_of_their_own_country() -> None:
 
 def test_a_window_of_the_whole_week_is_open_through_its_midnights() -> None:
     assert Window(1, time(0), time(0)) in ALWAYS
-    assert is_call_allowed(Schedule(ALWAYS), [HELSINKI], None, utc("2026-11-23T22:00")).allowed
+    assert is_call_allowed(Schedule(ALWAYS), [HELSINKI], COUNTRIES, utc("2026-11-23T22:00")).allowed
+
+
+def test_every_closed_zone_has_its_reason_and_its_next_moment() -> None:
+    sets = {1: (HELSINKI,), 2: (HELSINKI, "America/New_York"), 3: ("Nowhere/Land",)}
+    now = utc("2026-11-23T08:00")  # 10:00 in Helsinki, 03:00 in New York
+    judgement = judge(Terms(Schedule(NINE_TO_FIVE)), sets, COUNTRIES, now)
+    assert judgement.open == (1,)
+    shut = closed_zones(judgement, sets, COUNTRIES, now)
+    assert {zone: (verdict.reason, verdict.next_at) for zone, verdict in shut.items()} == {
+        "America/New_York": ("outside_allowed_time_window", utc("2026-11-23T14:00")),
+        "Nowhere/Land": ("unknown_zone", None),
+    }
