@@ -152,13 +152,17 @@ class Postgres(Service):
         await self._execute(f"CREATE DATABASE {_checked(name)} OWNER {self.user}{source}")
         return self.dsn(name)
 
+    async def checkpoint(self) -> None:
+        """Have everything written to disk that waits for it."""
+        await self._execute("CHECKPOINT", timeout=600)
+
     async def drop_database(self, name: str) -> None:
         """Remove a database, throwing out whoever is connected to it."""
         await self._execute(f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
 
-    async def _execute(self, sql: str) -> None:
+    async def _execute(self, sql: str, timeout: float = 60) -> None:  # noqa: ASYNC109 -- asyncpg's
         address = {"host": "127.0.0.1", "port": self.port, "user": self._superuser, "database": "postgres"}
-        connection = await asyncpg.connect(**address, password=self.password, timeout=10, command_timeout=60)
+        connection = await asyncpg.connect(**address, password=self.password, timeout=10, command_timeout=timeout)
         try:
             await connection.execute(sql)
         finally:

@@ -59,7 +59,7 @@ async def the_example(pool: asyncpg.Pool) -> int:
     return id_
 
 
-@pytest.mark.accepts("CAM-07", "RPT-01", "RPT-02")
+@pytest.mark.accepts("CAM-07", "RPT-01", "RPT-02", "RPT-03")
 async def test_the_example_of_the_older_api_comes_out_to_the_digit(pool: asyncpg.Pool) -> None:
     id_ = await the_example(pool)
     start = await pool.fetchval("SELECT now()") - timedelta(hours=4)

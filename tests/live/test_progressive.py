@@ -46,6 +46,32 @@ async def test_one_line_per_free_agent_and_never_more(place: Place) -> None:
     assert "ready" in decision["reason"]
 
 
+@pytest.mark.accepts("STA-02", "STA-03", "STA-04")
+async def test_a_calls_state_moves_with_the_call_and_every_step_is_on_record(place: Place) -> None:
+    await place.campaign(Behaviour.PERSON)
+    (name,) = await place.agents(1)
+    place.start()
+    place.connect([name])
+    place.wait(lambda: bool(place.calls()), 10, "a call")
+    call = await place.pool.fetchval("SELECT id::text FROM attempts")
+    shown: list[str] = []
+
+    def completed() -> bool:
+        status = place.daemon.get(f"/api/v2/status/{call}")["status"]
+        if status not in shown:
+            shown.append(status)
+        return bool(status == "completed")
+
+    place.wait(completed, 60, "the end of the call")
+    order = ["pending", "dialing", "ringing", "answered", "completed"]
+    assert shown == sorted(shown, key=order.index) and {"ringing", "answered"} <= set(shown)
+    rows = await place.pool.fetch("SELECT kind FROM call_events WHERE attempt_id = $1::uuid ORDER BY at, id", call)
+    kinds = [row["kind"] for row in rows]
+    assert [kind for kind in kinds if kind in ("claimed", "ringing", "joined", "ended")] == [
+        "claimed", "ringing", "joined", "ended",
+    ]  # fmt: skip
+
+
 async def test_the_person_and_the_agent_are_in_one_bridge_within_milliseconds(place: Place) -> None:
     campaign = await place.campaign(*[Behaviour.PERSON] * 4)
     names = await place.agents(2)

@@ -295,6 +295,7 @@ async def test_a_calls_status_has_the_older_names(pool: asyncpg.Pool, http: http
     assert (await http.get(f"/api/v2/status/{call_id}", headers={"x-tenant": "other"})).status_code == 404
 
 
+@pytest.mark.accepts("STA-02")
 @pytest.mark.parametrize(
     ("state", "outcome", "answered", "status"),
     [

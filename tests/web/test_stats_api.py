@@ -28,7 +28,7 @@ async def http(pool: asyncpg.Pool, redis: Redis) -> AsyncIterator[httpx.AsyncCli
         yield client
 
 
-@pytest.mark.accepts("CAM-07", "RPT-01", "RPT-02")
+@pytest.mark.accepts("CAM-07", "RPT-01", "RPT-02", "RPT-03")
 async def test_a_campaigns_statistics_have_exactly_the_older_apis_fields(
     http: httpx.AsyncClient, pool: asyncpg.Pool
 ) -> None:
