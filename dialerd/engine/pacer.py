@@ -27,7 +27,7 @@ from dialerd.engine.campaign import Campaign
 from dialerd.live.callerids import CallerIds
 from dialerd.pacing import policy
 from dialerd.pacing.bucket import Bucket
-from dialerd.pacing.policy import Snapshot
+from dialerd.pacing.snapshot import Snapshot
 from dialerd.places.zones import country_of
 from dialerd.store.claim import Claim, claim
 from dialerd.store.dnc import bars
@@ -131,7 +131,13 @@ class Pacer:
         )
         headroom = trunk.max_calls - self._calls.on_trunk(campaign.trunk)
         return Snapshot(
-            campaign.dial_mode, len(ready), lines, shared, len(own) - lines, campaign.max_concurrent_calls, headroom
+            mode=campaign.dial_mode,
+            ready=len(ready),
+            lines=lines,
+            connected=len(own) - lines,
+            max_concurrent_calls=campaign.max_concurrent_calls,
+            headroom=headroom,
+            ringing=((0.0, 1.0),) * shared,
         )
 
     def _needs_an_agent(self, call: Call) -> bool:
