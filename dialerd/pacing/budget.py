@@ -5,14 +5,18 @@ in two counts of that window, which are read from the record: what a restart for
 """
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, sqrt
 
-RESERVE = 4.0  # abandoned calls that are not spent: chance makes that many more of them, now and then
-_USUAL_RISK = 0.025  # near what most campaigns settle at
+_USUAL_RISK = 0.018  # near what most campaigns settle at
 _HIGHEST_RISK = 0.10
-_GAIN = 0.2  # each call by which the budget is off changes the risk by so much
-_MOST_BELOW, _MOST_ABOVE = 20.0, 5.0  # calls; a large surplus is not spent all at once
-_FEW = 1.0  # one call too many, until there are enough answers to make a share of (an invariant: cap + 1 call)
+_GAIN = 0.3  # each call by which the budget is off changes the risk by so much, as a power of e
+_MOST_BELOW, _MOST_ABOVE = 16.0, 5.0  # calls; a large surplus is not spent all at once
+# Chance makes more or fewer abandoned calls than the risk says, the more of them the more (as the root of their
+# number): so much of the budget is not meant to be spent.
+_RESERVE, _RESERVE_BY_ROOT = 2.0, 0.2  # calls
+# Nothing may be risked with less than this left. At first, when there are too few answers to make a share of, that is
+# one call too many; from so many allowed ones on, half a call too few.
+_LEAST_AT_FIRST, _LEAST, _ALLOWED = -1.0, 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,22 @@ class Budget:
     @property
     def spent(self) -> bool:
         """Whether no line may be risked now."""
-        return self.left <= -_FEW or self.cap <= 0
+        return self.cap <= 0 or not self.windows or any(self._is_spent(window) for window in self.windows)
 
     @property
     def risk(self) -> float:
         """The highest chance of being abandoned, if answered, that a new line may have."""
         if self.spent:
             return 0.0
-        off = max(-_MOST_BELOW, min(_MOST_ABOVE, self.left - RESERVE))
-        return min(_HIGHEST_RISK, _USUAL_RISK * exp(_GAIN * off))
+        return min(_HIGHEST_RISK, _USUAL_RISK * exp(_GAIN * min(self._off(window) for window in self.windows)))
+
+    def _is_spent(self, window: Window) -> bool:
+        allowed = self.cap * window.answers
+        least = _LEAST_AT_FIRST + (_LEAST - _LEAST_AT_FIRST) * min(1.0, allowed / _ALLOWED)
+        return allowed - window.abandoned <= least
+
+    def _off(self, window: Window) -> float:
+        """Calls by which the budget is over (positive) or under what it should be."""
+        allowed = self.cap * window.answers
+        off = allowed - window.abandoned - _RESERVE - _RESERVE_BY_ROOT * sqrt(allowed)
+        return max(-_MOST_BELOW, min(_MOST_ABOVE, off))
