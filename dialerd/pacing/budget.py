@@ -5,18 +5,19 @@ in two counts of that window, which are read from the record: what a restart for
 """
 
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import exp, log, sqrt
 
-_USUAL_RISK = 0.018  # near what most campaigns settle at
+# Near what campaigns settle at: the more agents, the smaller the risk of one line that makes the same share of all.
+_USUAL_RISK, _USUAL_AGENTS, _USUAL_POWER = 0.018, 20, 0.4
 _HIGHEST_RISK = 0.10
-_GAIN = 0.3  # each call by which the budget is off changes the risk by so much, as a power of e
+# Each call by which the budget is off changes the risk by so much, as a power of e. With many agents calls come in
+# swarms, and one of them means less.
+_GAIN, _GAIN_AGENTS = 0.3, 10
 _MOST_BELOW, _MOST_ABOVE = 16.0, 5.0  # calls; a large surplus is not spent all at once
 # Chance makes more or fewer abandoned calls than the risk says, the more of them the more (as the root of their
 # number): so much of the budget is not meant to be spent.
-_RESERVE, _RESERVE_BY_ROOT = 2.0, 0.2  # calls
-# Nothing may be risked with less than this left. At first, when there are too few answers to make a share of, that is
-# one call too many; from so many allowed ones on, half a call too few.
-_LEAST_AT_FIRST, _LEAST, _ALLOWED = -1.0, 0.5, 10.0
+_RESERVE, _RESERVE_BY_ROOT = 2.0, 0.25  # calls
+_FEW = 1.0  # one call too many, until there are enough answers to make a share of (an invariant: cap + 1 call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,15 @@ class Budget:
     @property
     def spent(self) -> bool:
         """Whether no line may be risked now."""
-        return self.cap <= 0 or not self.windows or any(self._is_spent(window) for window in self.windows)
+        return self.cap <= 0 or self.left <= -_FEW
 
-    @property
-    def risk(self) -> float:
-        """The highest chance of being abandoned, if answered, that a new line may have."""
+    def risk(self, agents: int) -> float:
+        """The highest chance of being abandoned, if answered, that a new line may have; of so many agents at work."""
         if self.spent:
             return 0.0
-        return min(_HIGHEST_RISK, _USUAL_RISK * exp(_GAIN * min(self._off(window) for window in self.windows)))
-
-    def _is_spent(self, window: Window) -> bool:
-        allowed = self.cap * window.answers
-        least = _LEAST_AT_FIRST + (_LEAST - _LEAST_AT_FIRST) * min(1.0, allowed / _ALLOWED)
-        return allowed - window.abandoned <= least
+        usual = _USUAL_RISK * exp(_USUAL_POWER * log(_USUAL_AGENTS / max(2, agents)))
+        gain = _GAIN * min(1.0, sqrt(_GAIN_AGENTS / max(1, agents)))
+        return min(_HIGHEST_RISK, usual * exp(gain * min(self._off(window) for window in self.windows)))
 
     def _off(self, window: Window) -> float:
         """Calls by which the budget is over (positive) or under what it should be."""
