@@ -33,6 +33,8 @@ def check(path: Path) -> None:
     kind = path.suffix.lower()
     if kind not in (".svg", ".png"):
         raise PictureRefused(f"{path}: a picture's name ends in .svg or .png")
+    if not path.parent.is_dir():
+        raise PictureRefused(f"{path}: there is no folder {path.parent}")
     if kind == ".png" and find_spec("cairosvg") is None:
         raise PictureRefused(
             f"{path}: PNG needs CairoSVG, which is not installed: pip install 'dialerd[png]', or name a .svg"

@@ -160,7 +160,8 @@ def _run(scenario: Scenario, modes: Sequence[Mode], shifts: int, seed: int, jobs
     # better things to do.
     workers = ProcessPoolExecutor(jobs, get_context("spawn"), partial(nice, 10)) if jobs > 1 else nullcontext()
     found: list[Run] = []
-    with workers as pool, Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with workers as pool, Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("simulating", total=len(tasks))
         for run in (pool.map if pool else map)(partial(_one, scenario), tasks):
             found.append(run)

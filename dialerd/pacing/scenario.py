@@ -68,10 +68,21 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
+def _items(low: int, high: int, what: str) -> BeforeValidator:
+    """Before each item is looked at, so that one that is wrong is not said to be missing as well."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, list | tuple) or not low <= len(value) <= high:
+            raise ValueError(f"{low} to {high} {what}")
+        return value
+
+    return BeforeValidator(check)
+
+
 Minute = Annotated[int, BeforeValidator(_minute), PlainSerializer(_same_or_24)]
 Share = Annotated[float, _number(0, 1)]
 Seconds = Annotated[float, _number(0, 7200)]
-Means = Annotated[tuple[Seconds, ...], Field(min_length=2, max_length=200), BeforeValidator(tuple)]
+Means = Annotated[tuple[Seconds, ...], _items(2, 200, "numbers of seconds")]
 
 
 class _Part(BaseModel):
@@ -130,7 +141,7 @@ class Length(_Part):
 
     mean_seconds: Seconds = 0.0
     variation: Annotated[float, _number(0, 5)] = 0.0
-    shares_seconds: Annotated[Means, Field()] = ()
+    shares_seconds: Means = ()
 
     @model_validator(mode="after")
     def _check(self) -> "Length":
@@ -195,7 +206,7 @@ class Scenario(_Part):
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "Simulation"
     shift: Shift = Shift()
-    agents: Annotated[tuple[Agents, ...], Field(min_length=1, max_length=500)]
+    agents: Annotated[tuple[Agents, ...], _items(1, 500, "blocks, each headed [[agents]]")]
     answers: Answers
     list: Contacts = Contacts()
     ring: Ring = Ring()
