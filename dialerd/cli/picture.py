@@ -6,7 +6,7 @@ Colours are of Okabe and Ito's set, which colour-blind people tell apart; nothin
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from dialerd.pacing.scenario import Scenario, clock
 from dialerd.pacing.shift import slice_seconds
 from dialerd.store.errors import Refused
 
-_LEFT, _RIGHT = 76.0, 884.0  # where the panels begin and end
+_LEFT, _RIGHT = 76.0, 872.0  # where the panels begin and end
 _AGENTS_UP_TO = 0.5  # of the panel: below where occupancy is seen
 _SCALE = 2.0  # of PNG, for screens that show more than one dot a pixel
 _STEPS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -35,10 +35,14 @@ def check(path: Path) -> None:
         raise PictureRefused(f"{path}: a picture's name ends in .svg or .png")
     if not path.parent.is_dir():
         raise PictureRefused(f"{path}: there is no folder {path.parent}")
-    if kind == ".png" and find_spec("cairosvg") is None:
-        raise PictureRefused(
-            f"{path}: PNG needs CairoSVG, which is not installed: pip install 'dialerd[png]', or name a .svg"
-        )
+    if kind == ".png":
+        try:
+            import_module("cairosvg")
+        except (ImportError, OSError) as error:  # itself, or the C library that it stands on
+            raise PictureRefused(
+                f"{path}: PNG needs CairoSVG, which is not there ({str(error)[:60]}): pip install 'dialerd[png]' and the "
+                "library libcairo2, or name a .svg"
+            ) from None
 
 
 def draw(path: Path, scenario: Scenario, mode: str, curves: Curves, shifts: int) -> None:
@@ -48,9 +52,7 @@ def draw(path: Path, scenario: Scenario, mode: str, curves: Curves, shifts: int)
     if path.suffix.lower() == ".svg":
         path.write_text(text, encoding="utf-8")
         return
-    import cairosvg
-
-    path.write_bytes(cairosvg.svg2png(bytestring=text.encode(), scale=_SCALE))
+    path.write_bytes(import_module("cairosvg").svg2png(bytestring=text.encode(), scale=_SCALE))
 
 
 @dataclass(frozen=True, slots=True)

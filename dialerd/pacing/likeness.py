@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from dialerd.core.causes import LIVE_ANSWERS, Outcome
-from dialerd.pacing.scenario import Scenario, clock
+from dialerd.pacing.scenario import MOST_AGENTS, Scenario, clock
 
 LEAST_ATTEMPTS, LEAST_TALKS = 100, 20
 _FAST = frozenset({Outcome.BUSY, Outcome.REJECTED, Outcome.INVALID, Outcome.FAILED})
@@ -72,6 +72,8 @@ def scenario_like(h: History) -> Scenario:
             "a file (--example)"
         )
     start, end = min(hours), max(hours) + 1
+    timeout = h.ring_timeout_seconds
+    rings = _shares(h.rings, 0.0, timeout - 0.5) or {"mean_seconds": timeout / 2}
     optional = {
         "machine_detection": {"wrong": 0.0} if h.detects_machines else None,  # what was seen is after its verdicts
         "wrap_up": _shares(h.wrap_ups, 0.0, 7200.0) or {"mean_seconds": min(7200.0, h.wrap_up_seconds)},
@@ -81,9 +83,10 @@ def scenario_like(h: History) -> Scenario:
         "shift": {"start": clock(start * 60), "end": f"{end:02}:00"},
         "agents": tuple(_groups(h, hours, start, end)),
         "answers": _answers(h, calls, total),
-        "list": {"contacts": max(1, h.contacts_left or h.contacts), "attempts_per_contact": h.attempts_per_contact,
-                 "retry_minutes": min(1440.0, h.retry_seconds / 60)},
-        "ring": {**_shares(h.rings, 0.0, h.ring_timeout_seconds - 0.5), "timeout_seconds": h.ring_timeout_seconds},
+        "list": {"contacts": max(1, h.contacts_left or h.contacts),
+                 "attempts_per_contact": min(100, h.attempts_per_contact),
+                 "retry_minutes": round(min(1440.0, h.retry_seconds / 60), 2)},
+        "ring": {**rings, "timeout_seconds": timeout},
         "talk": _shares(h.talks, 1.0, 7200.0),
         "pacing": _pacing(h),
         "trunk": {key: value for key, value in (("max_calls", h.max_calls), ("calls_per_second", h.calls_per_second))
@@ -101,7 +104,7 @@ def _hours(h: History, calls: Mapping[tuple[int, str], int], total: int) -> dict
     """Hour of the day → agents, where the campaign dialled and somebody was there."""
     dialled = {hour: sum(n for (at, _), n in calls.items() if at == hour) for hour, _ in calls}
     here = {hour: round(h.agents.get(hour, 0.0)) for hour, n in dialled.items() if n >= _SCARCE * total}
-    return {hour: count for hour, count in here.items() if count > 0}
+    return {hour: min(count, MOST_AGENTS) for hour, count in here.items() if count > 0}
 
 
 def _groups(h: History, hours: Mapping[int, int], start: int, end: int) -> Iterable[dict[str, object]]:
@@ -112,10 +115,12 @@ def _groups(h: History, hours: Mapping[int, int], start: int, end: int) -> Itera
             if here:
                 these = list(run)
                 spans.append((these[0], these[-1] + 1))
-    pauses = {"pause_share": min(1.0, round(h.pauses / h.handled, 4)), "pause_seconds": max(1.0, h.pause_seconds)}
+    pauses: dict[str, object] = {}
+    if h.pauses and h.handled:
+        share = min(1.0, h.pauses / h.handled)
+        pauses = {"pause_share": round(share, 4), "pause_seconds": round(max(1.0, h.pause_seconds), 1)}
     for first, after in sorted(set(spans)):
-        group = {"from": f"{first:02}:00", "to": f"{after:02}:00", "count": spans.count((first, after))}
-        yield {**group, **(pauses if h.pauses and h.handled else {})}
+        yield {"from": f"{first:02}:00", "to": f"{after:02}:00", "count": spans.count((first, after)), **pauses}
 
 
 def _answers(h: History, calls: Mapping[tuple[int, str], int], total: int) -> dict[str, object]:
@@ -123,16 +128,16 @@ def _answers(h: History, calls: Mapping[tuple[int, str], int], total: int) -> di
     for hour in sorted({hour for hour, _ in calls}):
         of_hour = sum(n for (at, _), n in calls.items() if at == hour)
         if of_hour >= _LEAST_OF_HOUR:
-            by_hour[f"{hour:02}:00"] = _of(calls, LIVE_ANSWERS, hour) / of_hour
+            by_hour[f"{hour:02}:00"] = round(_of(calls, LIVE_ANSWERS, hour) / of_hour, 4)
     others = {"fast_fail": _of(calls, _FAST) / total, "machines": _of(calls, {Outcome.MACHINE}) / total}
-    highest = max(by_hour.values(), default=0.0)
-    room = max(
-        0.0, 1 - highest
-    )  # an hour with many answers has fewer of the others, which are known for all hours only
-    squeeze = min(1.0, room / sum(others.values())) if sum(others.values()) else 1.0
-    seconds = {} if h.fast_fail_seconds is None else {"fast_fail_seconds": min(120.0, max(0.1, h.fast_fail_seconds))}
-    shares = {key: share * squeeze for key, share in others.items()}
-    return {"rate": _of(calls, LIVE_ANSWERS) / total, "by_hour": by_hour, **shares, **seconds}
+    rate = round(_of(calls, LIVE_ANSWERS) / total, 4)
+    # An hour with many answers has fewer of the others, which are known of all hours together only.
+    room = 1 - max(rate, *by_hour.values())
+    squeeze = min(1.0, room / max(1e-9, sum(others.values())))
+    shares = {key: int(share * squeeze * 10_000) / 10_000 for key, share in others.items()}
+    fails = h.fast_fail_seconds
+    seconds = {} if fails is None else {"fast_fail_seconds": round(min(120.0, max(0.1, fails)), 1)}
+    return {"rate": rate, "by_hour": by_hour, **shares, **seconds}
 
 
 def _shares(means: tuple[float, ...], low: float, high: float) -> dict[str, object]:

@@ -53,8 +53,6 @@ def _pairs(table: Mapping[str, Any]) -> Iterable[str]:
 
 def _value(value: object) -> str:
     """JSON's texts (without control characters that JSON lets stand), numbers and lists are TOML's."""
-    if isinstance(value, float):
-        return repr(round(value, 6))
     if isinstance(value, tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -210,7 +211,7 @@ def test_a_bad_file_is_named_with_every_mistake(tmp_path: Path) -> None:
 
 
 def test_png_without_its_library_says_what_to_install(clockwork: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "cairosvg", None)  # as if it were not there
     result = command(clockwork, "--picture", "x.png")
     assert result.exit_code == 1
     assert "pip install 'dialerd[png]'" in result.stderr
@@ -235,7 +236,7 @@ def test_the_picture_is_well_formed_and_holds_the_cap(clockwork: Path, tmp_path:
     assert "progressive, 3 simulated shifts, 09:00 to 09:20 local time" in texts
     cap = next(path for path in root.iter(f"{SVG}path") if path.get("id") == "cap")
     # Of 5 %, 180 pixels high and ending at 548, three fifths up.
-    assert (cap.get("d"), cap.get("stroke-dasharray")) == ("M76.0,440.0H884.0", "8 5")
+    assert (cap.get("d"), cap.get("stroke-dasharray")) == ("M76.0,440.0H872.0", "8 5")
     assert "nan" not in target.read_text().lower()
 
 
