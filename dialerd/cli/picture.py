@@ -40,8 +40,8 @@ def check(path: Path) -> None:
             import_module("cairosvg")
         except (ImportError, OSError) as error:  # itself, or the C library that it stands on
             raise PictureRefused(
-                f"{path}: PNG needs CairoSVG, which is not there ({str(error)[:60]}): pip install 'dialerd[png]' and the "
-                "library libcairo2, or name a .svg"
+                f"{path}: PNG needs CairoSVG, which is not there ({str(error)[:60]}): pip install 'dialerd[png]' and "
+                "libcairo2, or name a .svg"
             ) from None
 
 
