@@ -182,8 +182,8 @@ def _show(scenario: Scenario, found: Sequence[Figures], seed: int, as_json: bool
     rows = [
         ("agents' time in talk and wrap-up", *(words.percent(f.occupancy) for f in found)),
         ("  in 19 of 20 shifts at least", *(words.percent(f.occupancy_p5) for f in found)),
-        (f"abandoned, of live answers (cap {cap})", *(words.percent(f.abandonment) for f in found)),
-        ("  in 19 of 20 shifts at most", *(words.percent(f.abandonment_p95) for f in found)),
+        (f"abandoned, of live answers (cap {cap})", *(_share(f.abandonment) for f in found)),
+        ("  in 19 of 20 shifts at most", *(_share(f.abandonment_p95) for f in found)),
         ("  shifts above the cap", *(f"{round(f.over_cap * shifts)} of {shifts}" for f in found)),
         ("live answers per agent and hour", *(_decimal(f.live_answers_per_agent_hour) for f in found)),
         ("conversations per agent and hour", *(_decimal(f.talks_per_agent_hour) for f in found)),
@@ -205,6 +205,11 @@ def _used_up(f: Figures) -> str:
         return f"no: {_whole(f.contacts_left)} left"
     shifts = round(f.used_up * f.shifts)
     return f"at {f.used_up_at}" + ("" if shifts == f.shifts else f", in {shifts} of {f.shifts} shifts")
+
+
+def _share(value: float | None) -> str:
+    """Abandonment, to a hundredth of a percent: what is just above a cap must be seen to be."""
+    return "–" if value is None else f"{100 * value:.2f} %"
 
 
 def _decimal(value: float | None) -> str:

@@ -86,6 +86,14 @@ def test_the_list_ends_with_its_last_call() -> None:
     assert (f.used_up, f.used_up_at, f.contacts_left) == (0, None, 8)
 
 
+def test_who_never_answers_is_called_as_often_as_may_be() -> None:
+    text = CLOCKWORK.replace("rate = 1.0", "rate = 0.0")
+    f = figures_of(text + "[list]\ncontacts = 2\nattempts_per_contact = 3\nretry_minutes = 0\n")
+    assert (f.lines, f.live_answers, f.abandonment, f.used_up_at) == (6, 0, None, "09:02")  # 30 s each
+    f = figures_of(text + "[list]\ncontacts = 2\nattempts_per_contact = 3\nretry_minutes = 15\n")
+    assert (f.lines, f.used_up, f.contacts_left) == (4, 0, 2)  # there is no time for a third round
+
+
 def test_a_trunk_bounds_the_lines() -> None:
     many = CLOCKWORK.replace("count = 1", "count = 9")
     assert figures_of(many).peak_calls == 9
@@ -141,7 +149,7 @@ def test_the_table_and_the_document_say_the_same(clockwork: Path) -> None:
     rows = {line[:40].strip(): line[40:].strip() for line in shown.stdout.splitlines()}
     assert rows["Clockwork"] == "PROGRESSIVE"
     assert rows["agents' time in talk and wrap-up"] == "90.0 %"
-    assert rows["abandoned, of live answers (cap 3.0 %)"] == "0.0 %"
+    assert rows["abandoned, of live answers (cap 3.0 %)"] == "0.00 %"
     assert (rows["lines dialled"], rows["list used up"]) == ("12", "it has no end")
     assert "2 shifts" in shown.stderr
     document = json.loads(command(clockwork, "--shifts", "2", "--json").stdout)
