@@ -21,6 +21,7 @@ from dialerd.cli import (
     proof,
     retention,
     setup,
+    simulate,
     stats,
     switch,
     tenant,
@@ -55,7 +56,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, callerid, trunk, call, holiday, profile),
-    *(tenant, switch, stats, why, proof, audit, retention),
+    *(tenant, switch, stats, why, proof, audit, retention, simulate),
 )
 for module in _MODULES:
     module.register(cli)
