@@ -21,7 +21,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _SURE = 1e-7  # seconds of busy time: what is worth more by less is taken for rounding
+_SAME = 1e-9  # of occupancy
 _ROUNDS = 50
+_DEAR = 40.0  # the first price of one who gives up: agents' services
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,23 @@ class Chain:
         dial_to: Integers = np.maximum(np.minimum(by_x, lines[-1])[:, None], lines)
         return dial_to
 
-    def evaluate(self, dial_to: Integers, price: float) -> tuple[Point, Floats]:
-        """The long run of a policy, and the worth of each state after the decision: busy time less priced loss."""
-        x = self.waits + 1
-        lines = int(dial_to[x, 0])  # the origin of cycles: one agent free and lines dialled for that; it is often seen
+    def evaluate(self, dial_to: Integers, price: float, busy: float) -> tuple[Point, Floats]:
+        """The long run of a policy, and the worth of each state after the decision: busy time less priced loss.
+        `busy`: about how large a share of the time agents are busy."""
+        for _ in range(3):
+            point, worth = self._evaluate(dial_to, price, self._usual(busy))
+            if abs(self._usual(point.busy) - self._usual(busy)) <= 1 + self.world.agents // 10:
+                break
+            busy = min(1.0, max(0.0, point.busy))
+        return point, worth
+
+    def _usual(self, busy: float) -> int:
+        """The place of the x that is often seen then. Cycles that begin and end there are short, and sums over them
+        exact; over cycles from a state that is hardly ever seen they are all rounding."""
+        return self.waits + max(1, round(self.world.agents * (1 - busy)))
+
+    def _evaluate(self, dial_to: Integers, price: float, x: int) -> tuple[Point, Floats]:
+        lines = int(dial_to[x, 0])  # the origin of cycles: an agent got free, and lines are dialled for that
         sums = self._until(dial_to, x, lines)
         cycle = self._rewards[:, x, lines].copy()  # for each second that is spent in the origin
         top = min(x + 1, self.world.agents + self.waits)
@@ -149,46 +164,46 @@ class Chain:
         as_good = np.take_along_axis(worth, dial_to, axis=1) >= best - _SURE
         return np.where(as_good, dial_to, found)
 
-    def best(self, price: float, start: Integers) -> Point:
-        """The policy with most busy time less price for each who gives up."""
-        dial_to = start
+    def best(self, price: float, start: Point) -> Point:
+        """The policy with most busy time less price for each who gives up; looked for from another one on."""
+        point, dial_to = start, start.dial_to
         for _ in range(_ROUNDS):
-            point, worth = self.evaluate(dial_to, price)
+            point, worth = self.evaluate(dial_to, price, point.busy)
             improved = self.better(worth, dial_to)
             if np.array_equal(improved, dial_to):
-                break
+                return point
             dial_to = improved
-        return point
+        raise ArithmeticError(f"no best policy found for {self.world}")
 
-
-def progressive(world: Markov) -> Point:
-    """One line per free agent."""
-    chain = Chain(world)
-    return chain.evaluate(chain.up_to(np.arange(world.agents + 1)), 0.0)[0]
+    def progressive(self) -> Point:
+        """One line per free agent."""
+        world = self.world
+        ring = world.ring / world.chance
+        levels = np.arange(world.agents + 1)
+        return self.evaluate(self.up_to(levels), 0.0, world.service / (world.service + ring))[0]
 
 
 @cache
 def reference(world: Markov, cap: float = 0.03) -> Reference:
     """The best occupancy under the cap."""
     chain = Chain(world)
-    careful = chain.evaluate(chain.up_to(np.arange(world.agents + 1)), 0.0)[0]
-    bold = chain.best(0.0, careful.dial_to)
+    careful = bold = chain.progressive()
+    price = _DEAR * world.service / world.agents
+    while bold.over(cap) <= 0:  # step by step: policies that are far from the last one are found badly
+        careful, bold = bold, chain.best(price, bold)
+        price *= 0.7
     while True:
         # The price at which both are as good. If nothing is better there, no policy lies between them.
         price = (bold.busy - careful.busy) / (bold.given_up - careful.given_up)
-        middle = chain.best(price, careful.dial_to)
-        gain = (middle.busy - careful.busy) - price * (middle.given_up - careful.given_up)
-        if gain <= 1e-9:
+        middle = chain.best(price, careful)
+        if (middle.busy - careful.busy) - price * (middle.given_up - careful.given_up) <= _SAME:
             break
         if middle.over(cap) > 0:
             bold = middle
         else:
             careful = middle
     share = -careful.over(cap) / (bold.over(cap) - careful.over(cap))
-    busy, given_up, answers = (
-        float((1 - share) * a + share * b)
-        for a, b in (
-            (careful.busy, bold.busy), (careful.given_up, bold.given_up), (careful.answers, bold.answers),
-        )
-    )  # fmt: skip
+    mixed = np.array([bold.busy, bold.given_up, bold.answers]) * share
+    mixed += np.array([careful.busy, careful.given_up, careful.answers]) * (1 - share)
+    busy, given_up, answers = (float(value) for value in mixed)
     return Reference(busy, given_up / answers, tuple(int(n) for n in careful.dial_to[chain.waits :, 0]))

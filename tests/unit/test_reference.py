@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.reference import Chain, Markov, progressive, reference
+from bench.reference import Chain, Markov, reference
 
 # Chance, ring, service, patience, agents: the best occupancy, computed independently by value iteration.
 TABLE = [
@@ -31,7 +31,7 @@ def test_agrees_with_the_table(numbers: tuple[float, float, float, float, int], 
 @pytest.mark.parametrize("agents", [1, 2, 7])
 @pytest.mark.parametrize("chance", [0.1, 0.25, 0.5])
 def test_one_line_for_each_free_agent_has_a_closed_form(agents: int, chance: float) -> None:
-    point = progressive(Markov(agents, chance))
+    point = Chain(Markov(agents, chance)).progressive()
     assert point.busy == pytest.approx(120 / (120 + 12 / chance), abs=1e-9)
     assert point.given_up == pytest.approx(0, abs=1e-9)
     assert point.answers == pytest.approx(point.busy * agents / 120, abs=1e-9)  # who is answered is served
@@ -59,11 +59,17 @@ def test_a_higher_cap_more_agents_and_patience_never_cost_occupancy() -> None:
         assert rising[0] < rising[-1]
 
 
+def test_many_agents_and_rare_answers_are_solved_as_surely() -> None:
+    found = reference(Markov(50, 0.10, 20.4))  # where nearly all agents are busy, few states are ever seen
+    assert 0.92 < found.occupancy < reference(Markov(50, 0.25, 20.4)).occupancy
+    assert found.abandonment == pytest.approx(0.03, abs=1e-6)
+
+
 def test_no_policy_of_the_same_kind_with_the_cap_kept_does_better() -> None:
     chain = Chain(Markov(5))
     best = reference(Markov(5))
     for x in range(1, 6):
         for more in (-1, 1):
             levels = [*best.levels[:x], max(0, best.levels[x] + more), *best.levels[x + 1 :]]
-            point, _ = chain.evaluate(chain.up_to(np.array(levels)), 0.0)
+            point, _ = chain.evaluate(chain.up_to(np.array(levels)), 0.0, best.occupancy)
             assert point.over(0.03) > 0 or point.busy < best.occupancy
