@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _SURE = 1e-7  # seconds of busy time: what is worth more by less is taken for rounding
-_SAME = 1e-9  # of occupancy
+_SAME = 1e-6  # of occupancy: the frontier is not searched any finer
 _ROUNDS = 50
 _DEAR = 40.0  # the first price of one who gives up: agents' services
 
@@ -191,7 +191,7 @@ def reference(world: Markov, cap: float = 0.03) -> Reference:
     price = _DEAR * world.service / world.agents
     while bold.over(cap) <= 0:  # step by step: policies that are far from the last one are found badly
         careful, bold = bold, chain.best(price, bold)
-        price *= 0.7
+        price *= 0.5
     while True:
         # The price at which both are as good. If nothing is better there, no policy lies between them.
         price = (bold.busy - careful.busy) / (bold.given_up - careful.given_up)

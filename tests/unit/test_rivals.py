@@ -8,7 +8,7 @@ from dialerd.pacing.simulator import View
 
 def view(now: float = 0.0, ready: int = 0, ringing: int = 0, waiting: int = 0, talking: int = 0, wrap: int = 0) -> View:
     return View(
-        now, ready, {n: (now, 0.25) for n in range(ringing)}, waiting, dict.fromkeys(range(talking), now),
+        now, ready, dict.fromkeys(range(ringing), (now, 0.25)), waiting, dict.fromkeys(range(talking), now),
         dict.fromkeys(range(wrap), now),
     )  # fmt: skip
 

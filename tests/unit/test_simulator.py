@@ -1,4 +1,4 @@
-"""The simulator that judges pacing is itself right: closed forms, the same run for a seed, agents and trunks counted."""
+"""The simulator that judges pacing is itself right: closed forms, one run for one seed, agents and trunks counted."""
 
 import pytest
 
