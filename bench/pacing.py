@@ -46,6 +46,7 @@ _QUICK_CELLS: dict[Cell, int] = {
     (BLOCK, OURS, 2): 1,
 }
 _QUICK_SHIFTS = 2
+_AHEAD = 2  # rows that are begun before the one before them is done
 
 
 def cells(options: argparse.Namespace) -> dict[Cell, int]:
@@ -139,7 +140,7 @@ def _workers(jobs: int) -> Iterator[Pool | None]:
 
 
 class Windows:
-    """Runs windows in the processes of the pool, or here; the next row's may be begun before this one's are done."""
+    """Runs windows in the processes of the pool, or here; the next rows' are begun before this one's are done."""
 
     def __init__(self, pool: Pool | None, progress: Progress) -> None:
         self._pool, self._progress = pool, progress
@@ -148,7 +149,7 @@ class Windows:
 
     def begin(self, tasks: tuple[Task, ...]) -> None:
         """So that no processor stands idle while a row's last window is run."""
-        if self._pool is not None:
+        if self._pool is not None and tasks not in self._begun:
             self._begun[tasks] = self._pool.imap_unordered(run, tasks)
 
     def __call__(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
@@ -202,9 +203,10 @@ def main(options: argparse.Namespace) -> None:
     todo = [(*cell, count, _shifts(cell[0], options.quick)) for cell, count in cells(options).items()]
     with _workers(options.jobs) as pool, Progress(*columns, console=Console(stderr=True)) as progress:
         rows_bar, windows = progress.add_task("rows", total=len(todo)), Windows(pool, progress)
-        for row, following in zip(todo, [*todo[1:], None], strict=True):
-            if following and STATIC not in (row[1], following[1]):  # which levels it tries is not known beforehand
-                windows.begin(shifts.tasks(*following))
+        for n, row in enumerate(todo):
+            for following in todo[n + 1 : n + 1 + _AHEAD]:
+                if following[1] != STATIC:  # which levels it tries is not known beforehand
+                    windows.begin(shifts.tasks(*following))
             world, name, agents, count, _ = row
             windows.bar = progress.add_task(f"{SCENARIOS[world].about}: {name}, {agents} agents", total=count)
             store(path, shifts.measure(*row, windows))

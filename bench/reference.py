@@ -11,6 +11,7 @@ A state is (x, l): free agents, or less than none by those who wait; and lines o
 so the equations of a policy are block tridiagonal in x and are solved block by block.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,10 +88,10 @@ class Chain:
         lost = gives_up + np.where(x == -self.waits, self._answered, 0.0)
         self._rewards = np.stack((1 - idle / world.agents, lost, self._answered, np.ones_like(x)))
 
-    def up_to(self, levels: Integers) -> Integers:
+    def up_to(self, levels: Sequence[int]) -> Integers:
         """The policy that has levels[x] lines out with x free agents, and starts none while people wait."""
         lines = np.arange(self._up.shape[1])
-        by_x = np.concatenate((np.zeros(self.waits, dtype=np.int64), levels))
+        by_x = np.array([0] * self.waits + list(levels), dtype=np.int64)
         dial_to: Integers = np.maximum(np.minimum(by_x, lines[-1])[:, None], lines)
         return dial_to
 
@@ -179,8 +180,7 @@ class Chain:
         """One line per free agent."""
         world = self.world
         ring = world.ring / world.chance
-        levels = np.arange(world.agents + 1)
-        return self.evaluate(self.up_to(levels), 0.0, world.service / (world.service + ring))[0]
+        return self.evaluate(self.up_to(range(world.agents + 1)), 0.0, world.service / (world.service + ring))[0]
 
 
 @cache

@@ -17,7 +17,7 @@ from dialerd.pacing.world import Markov, Realistic, World
 CAP = 0.03
 HOURS = 8.0
 _SHIFT = HOURS * 3600
-_DRAWS = 100_000  # lines; their mean life is known to a quarter of a percent
+_DRAWS = 100_000  # lines; enough to know a reference to a thousandth
 _PAUSE_CHANCE, _PAUSE_SECONDS = 0.05, 300.0
 
 
