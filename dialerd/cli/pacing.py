@@ -69,8 +69,8 @@ async def show(session: Session, as_json: bool, campaign: str, since: timedelta,
 async def replay(session: Session, as_json: bool, campaign: str, since: timedelta) -> None:
     """Decide everything again from what was kept, by the program as it is now.
 
-    Exit status 1 when a decision comes out differently, by a single letter of its reason: then the record was changed, or
-    the program was.
+    Exit status 1 when a decision comes out differently, by a single letter of its reason: then the record or the
+    program was changed.
     """
     differences: list[Difference] = []
     same = different = 0
