@@ -131,14 +131,18 @@ def measure(world: str, policy: str, agents: int, windows: int, shifts: int, run
 
 
 def _best_static(together: Callable[[float], Together]) -> tuple[Together, float]:
-    """The level that in these very windows kept the agents busiest within the cap: full knowledge."""
+    """The level that in these very windows kept the agents busiest within the cap: full knowledge. Rounded to whole
+    lines, few agents' levels leave gaps; so as many windows as the cap allows have the next level above."""
     low, high = _LOWEST, _HIGHEST
-    best = together(low)
+    below, above = together(low), together(high)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         there = together(middle)
         if there.abandonment > CAP:
-            high = middle
+            high, above = middle, there
         else:
-            low, best = middle, there
+            low, below = middle, there
+    count = len(below.all)
+    mixes = (Together(above.all[:n] + below.all[n:]) for n in range(count, 0, -1))
+    best = next((mix for mix in mixes if mix.abandonment <= CAP), below)
     return best, low
