@@ -79,11 +79,13 @@ class Together:
         self.abandonment = sum(one.abandoned for one in self.all) / max(1, sum(one.answers for one in self.all))
 
     @property
-    def error(self) -> float:
-        """Standard error of the occupancy."""
+    def error(self) -> float | None:
+        """Standard error of the occupancy; a single window has none that could be known."""
         shares = [one.busy / one.present for one in self.all]
         mean, count = sum(shares) / len(shares), len(shares)
-        return sqrt(sum((share - mean) ** 2 for share in shares) / max(1, count - 1) / count)
+        if count < 2:
+            return None
+        return round(sqrt(sum((share - mean) ** 2 for share in shares) / (count - 1) / count), 4)
 
     def abandonment_of_worst(self, share: float) -> float:
         """What so large a share of the windows does not exceed."""
@@ -117,7 +119,7 @@ def measure(world: str, policy: str, agents: int, windows: int, shifts: int, run
         "policy": policy,
         "agents": agents,
         "occupancy": round(best.occupancy, 4),
-        "occupancy_error": round(best.error, 4),
+        "occupancy_error": best.error,
         "abandonment": round(best.abandonment, 4),
         "abandonment_p99_window": round(best.abandonment_of_worst(0.99), 4),
         "share_within_cap": round(sum(one.abandonment <= CAP for one in best.all) / windows, 4),
