@@ -40,7 +40,7 @@ demo: setup  ## a campaign on a telephone network of its own, for DURATION=90 se
 bench-lists: setup  ## figures of long lists, into bench/results/lists.json; QUICK=1: a hundredth of the size
 	$(PYTHON) -m bench.lists
 
-bench-pacing: setup  ## agents' occupancy and abandoned calls, ours and rivals, into bench/results/pacing.json; QUICK=1: under 50 s
+bench-pacing: setup  ## agents' occupancy and abandoned calls, ours and rivals, into bench/results/pacing.json; QUICK=1: a rough look
 	$(PYTHON) -m bench.pacing
 
 clean:  ## remove what was made here

@@ -42,8 +42,7 @@ _QUICK_CELLS: dict[Cell, int] = {
     ("R", OURS, 5): 1,
     ("R", OURS, 10): 1,
     **{("R", name, 10): 2 for name in POLICIES if name != OURS},
-    **{(name, OURS, 5): 1 for name in SCENARIOS if name not in ("M", "R", BLOCK)},
-    (BLOCK, OURS, 2): 1,
+    **{(name, OURS, 5 if name in ("halves", "doubles") else 2): 1 for name in SCENARIOS if name not in ("M", "R")},
 }
 _QUICK_SHIFTS = 2
 _AHEAD = 2  # rows that are begun before the one before them is done
@@ -150,12 +149,12 @@ class Windows:
     def begin(self, tasks: tuple[Task, ...]) -> None:
         """So that no processor stands idle while a row's last window is run."""
         if self._pool is not None and tasks not in self._begun:
-            self._begun[tasks] = self._pool.imap_unordered(run, tasks)
+            self._begun[tasks] = self._pool.imap(run, tasks)
 
     def __call__(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         outcomes = self._begun.pop(tuple(tasks), None)
         if outcomes is None:
-            outcomes = self._pool.imap_unordered(run, tasks) if self._pool else map(run, tasks)
+            outcomes = self._pool.imap(run, tasks) if self._pool else map(run, tasks)
         for outcome in outcomes:
             self._progress.advance(self.bar)
             yield outcome
@@ -182,9 +181,10 @@ def table(rows: list[dict[str, Any]]) -> Table:
         if before not in (None, (row["world"], row["agents"])):
             found.add_section()
         before = row["world"], row["agents"]
+        error = row["occupancy_error"]
         found.add_row(
             row["world"], str(row["agents"]), row["policy"], f"{row['occupancy']:.3f}",
-            f"{1.96 * row['occupancy_error']:.3f}", f"{row['fraction_of_reference']:.3f}", f"{row['abandonment']:.2%}",
+            "–" if error is None else f"{1.96 * error:.3f}", f"{row['fraction_of_reference']:.3f}", f"{row['abandonment']:.2%}",
             f"{row['abandonment_p99_window']:.2%}", f"{row['share_within_cap']:.1%}", str(row["windows"]),
             style="bold" if row["policy"] == OURS else "",
         )  # fmt: skip

@@ -13,7 +13,9 @@ from math import exp, floor
 from dialerd.pacing.simulator import View
 
 GRACE = 2.0  # seconds
-_CLOSES_AT_HHMM = 2100  # the stock closing time; runs begin at midnight, so that it is always over ten hours away
+# The stock closing time. Runs begin at midnight, so it is always over ten hours away and the cut is the deepest. That
+# reading was chosen because it comes near figures measured elsewhere; opened at nine, far more calls are abandoned.
+_CLOSES_AT_HHMM = 2100
 
 
 class Scored:
@@ -180,7 +182,8 @@ class OmniDialer(Scored):
 
     Averages give the latest value a tenth: the drop rate the latest answer, the answer rate the share of the day so
     far at each tick. (The rule does not say what the latest value of the answer rate is. A tenth for each single call
-    makes it so jumpy that most answers of fifty agents are dropped; this is the kind reading.)
+    makes it so jumpy that most answers of fifty agents are dropped. Of several readings this one was chosen because it
+    comes nearest to figures measured elsewhere; with fifty agents it still drops more.)
     """
 
     beat = 1.0

@@ -79,11 +79,13 @@ class Together:
         self.abandonment = sum(one.abandoned for one in self.all) / max(1, sum(one.answers for one in self.all))
 
     @property
-    def error(self) -> float:
-        """Standard error of the occupancy."""
+    def error(self) -> float | None:
+        """Standard error of the occupancy; a single window has none that could be known."""
         shares = [one.busy / one.present for one in self.all]
         mean, count = sum(shares) / len(shares), len(shares)
-        return sqrt(sum((share - mean) ** 2 for share in shares) / max(1, count - 1) / count)
+        if count < 2:
+            return None
+        return round(sqrt(sum((share - mean) ** 2 for share in shares) / (count - 1) / count), 4)
 
     def abandonment_of_worst(self, share: float) -> float:
         """What so large a share of the windows does not exceed."""
@@ -117,7 +119,7 @@ def measure(world: str, policy: str, agents: int, windows: int, shifts: int, run
         "policy": policy,
         "agents": agents,
         "occupancy": round(best.occupancy, 4),
-        "occupancy_error": round(best.error, 4),
+        "occupancy_error": best.error,
         "abandonment": round(best.abandonment, 4),
         "abandonment_p99_window": round(best.abandonment_of_worst(0.99), 4),
         "share_within_cap": round(sum(one.abandonment <= CAP for one in best.all) / windows, 4),
@@ -131,14 +133,18 @@ def measure(world: str, policy: str, agents: int, windows: int, shifts: int, run
 
 
 def _best_static(together: Callable[[float], Together]) -> tuple[Together, float]:
-    """The level that in these very windows kept the agents busiest within the cap: full knowledge."""
+    """The level that in these very windows kept the agents busiest within the cap: full knowledge. Rounded to whole
+    lines, few agents' levels leave gaps; so as many windows as the cap allows have the next level above."""
     low, high = _LOWEST, _HIGHEST
-    best = together(low)
+    below, above = together(low), together(high)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         there = together(middle)
         if there.abandonment > CAP:
-            high = middle
+            high, above = middle, there
         else:
-            low, best = middle, there
+            low, below = middle, there
+    count = len(below.all)
+    mixes = (Together(above.all[:n] + below.all[n:]) for n in range(count, 0, -1))
+    best = next((mix for mix in mixes if mix.abandonment <= CAP), below)
     return best, low
