@@ -184,8 +184,8 @@ def table(rows: list[dict[str, Any]]) -> Table:
         error = row["occupancy_error"]
         found.add_row(
             row["world"], str(row["agents"]), row["policy"], f"{row['occupancy']:.3f}",
-            "–" if error is None else f"{1.96 * error:.3f}", f"{row['fraction_of_reference']:.3f}", f"{row['abandonment']:.2%}",
-            f"{row['abandonment_p99_window']:.2%}", f"{row['share_within_cap']:.1%}", str(row["windows"]),
+            "–" if error is None else f"{1.96 * error:.3f}", f"{row['fraction_of_reference']:.3f}",
+            f"{row['abandonment']:.2%}", f"{row['abandonment_p99_window']:.2%}", f"{row['share_within_cap']:.1%}", str(row["windows"]),
             style="bold" if row["policy"] == OURS else "",
         )  # fmt: skip
     return found

@@ -17,7 +17,10 @@ _MOST_BELOW, _MOST_ABOVE = 16.0, 5.0  # calls; a large surplus is not spent all 
 # Chance makes more or fewer abandoned calls than the risk says, the more of them the more (as the root of their
 # number): so much of the budget is not meant to be spent.
 _RESERVE, _RESERVE_BY_ROOT = 3.0, 0.2  # calls
-_FEW = 1.0  # one call too many, until there are enough answers to make a share of (an invariant: cap + 1 call)
+# Nothing may be risked with less than this left. At first, when there are too few answers to make a share of, that is
+# one call too many (an invariant: cap + 1 call); once so many calls may be abandoned, or one for every two agents, it is
+# half a call too few.
+_LEAST_AT_FIRST, _LEAST, _ALLOWED, _ALLOWED_BY_AGENT = -1.0, 0.5, 10.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,22 @@ class Budget:
         """Abandoned calls that the tightest window still has room for; negative when it is overdrawn."""
         return min((self.cap * w.answers - w.abandoned for w in self.windows), default=float("-inf"))
 
-    @property
-    def spent(self) -> bool:
-        """Whether no line may be risked now."""
-        return self.cap <= 0 or self.left <= -_FEW
+    def spent(self, agents: int) -> bool:
+        """Whether no line may be risked now, with so many agents at work."""
+        return self.cap <= 0 or not self.windows or any(self._is_spent(window, agents) for window in self.windows)
 
     def risk(self, agents: int) -> float:
         """The highest chance of being abandoned, if answered, that a new line may have; of so many agents at work."""
-        if self.spent:
+        if self.spent(agents):
             return 0.0
         usual = _USUAL_RISK * exp(_USUAL_POWER * log(_USUAL_AGENTS / max(2, agents)))
         gain = _GAIN * min(1.0, sqrt(_GAIN_AGENTS / max(1, agents)))
         return min(_HIGHEST_RISK, usual * exp(gain * min(self._off(window) for window in self.windows)))
+
+    def _is_spent(self, window: Window, agents: int) -> bool:
+        allowed = self.cap * window.answers
+        grown = min(1.0, allowed / max(_ALLOWED, _ALLOWED_BY_AGENT * agents))
+        return allowed - window.abandoned <= _LEAST_AT_FIRST + (_LEAST - _LEAST_AT_FIRST) * grown
 
     def _off(self, window: Window) -> float:
         """Calls by which the budget is over (positive) or under what it should be."""

@@ -91,7 +91,7 @@ def _no_budget(s: Snapshot) -> str | None:
     """Why no line may be risked, or None."""
     if s.budget is None or not s.budget.windows:
         return "the count of abandoned calls could not be read"
-    if s.budget.spent:
+    if s.budget.spent(s.agents):
         return f"the budget of {s.budget.cap:.1%} abandoned calls is spent ({s.budget.left:+.1f} calls)"
     return None
 

@@ -27,14 +27,19 @@ def test_the_tightest_window_counts() -> None:
 def test_at_the_start_one_call_may_be_abandoned_and_not_two() -> None:
     assert Budget(0.03, (Window(0, 0),)).risk(10) > 0
     assert Budget(0.03, (Window(5, 1),)).risk(10) > 0
-    assert Budget(0.03, (Window(5, 2),)).spent
+    assert Budget(0.03, (Window(5, 2),)).spent(10)
+
+
+def test_once_there_is_a_share_to_speak_of_risks_end_before_it_is_above_the_cap() -> None:
+    assert Budget(0.03, (Window(1000, 30),)).spent(10)
+    assert not Budget(0.03, (Window(1000, 29),)).spent(10)
 
 
 @given(BUDGETS, AGENTS)
 def test_the_risk_is_a_small_share_and_none_when_the_budget_is_spent(budget: Budget, agents: int) -> None:
     assert 0.0 <= budget.risk(agents) <= 0.1
     if any(w.abandoned >= budget.cap * w.answers + 1 for w in budget.windows) or budget.cap == 0:
-        assert budget.spent and budget.risk(agents) == 0.0
+        assert budget.spent(agents) and budget.risk(agents) == 0.0
 
 
 @given(BUDGETS, AGENTS)
@@ -45,4 +50,4 @@ def test_one_more_abandoned_call_never_raises_the_risk(budget: Budget, agents: i
 
 
 def test_without_a_count_nothing_may_be_risked() -> None:
-    assert Budget(0.03, ()).spent and Budget(0.03, ()).risk(10) == 0.0
+    assert Budget(0.03, ()).spent(10) and Budget(0.03, ()).risk(10) == 0.0
