@@ -5,6 +5,7 @@ as soon as it is there, so that an interrupted run keeps what it has. Ours start
 """
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -102,6 +103,7 @@ def decision_ms(agents: int = 500, lines: int = 1500, count: int = 400) -> dict[
         learner.talk_ended(n, lots.lognormvariate(4.3, 0.8))
         learner.wrap_up_ended(n, 15.0)
     chance = learner.chances.of()
+    gc.freeze()  # as the daemon does: what is there by now is not looked at by every collection
     for n in range(count):
         ready, wrapping_up = lots.randrange(10, 60), lots.randrange(20, 60)
         snapshot = Snapshot(
@@ -185,7 +187,8 @@ def table(rows: list[dict[str, Any]]) -> Table:
         found.add_row(
             row["world"], str(row["agents"]), row["policy"], f"{row['occupancy']:.3f}",
             "–" if error is None else f"{1.96 * error:.3f}", f"{row['fraction_of_reference']:.3f}",
-            f"{row['abandonment']:.2%}", f"{row['abandonment_p99_window']:.2%}", f"{row['share_within_cap']:.1%}", str(row["windows"]),
+            f"{row['abandonment']:.2%}", f"{row['abandonment_p99_window']:.2%}",
+            f"{row['share_within_cap']:.1%}", str(row["windows"]),
             style="bold" if row["policy"] == OURS else "",
         )  # fmt: skip
     return found

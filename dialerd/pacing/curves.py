@@ -18,8 +18,10 @@ EDGES = (
     *(n + 0.5 for n in range(32)), 34.5, 37.5, 40.5, 45.5, 50.5, 60.5, 75.5, 90.5, 120.5, 150.5, 180.5, 240.5, 300.5,
     420.5, 600.5, 900.5, 1800.5,
 )  # fmt: skip
-_FINE = 0.5  # seconds; ages of lines and wrap-ups are looked up in bins of this width
-_COARSE = 4.0  # beyond a minute, and talks from the start
+_FINE = 0.5  # seconds; ages of wrap-ups are looked up in bins of this width
+_COARSE = 4.0  # beyond a minute
+# Those of talks in fewer: a model that was drawn anew must not make the first decision of a large campaign a slow one.
+_TALK_BINS = (*(4.0 * n for n in range(1, 16)), *(15.0 * n for n in range(5, 21)), *(60.0 * n for n in range(6, 31)))
 _CHANCES = 200  # a line's chance of an answer is looked up in steps of half a percent
 _LONGEST = 7200.0
 _CERTAIN = 0.9999
@@ -96,10 +98,12 @@ class Model:
 
     def talking(self, age: float) -> Row:
         """Free by each of the moments (and the grace): an agent who has talked for so long."""
-        key = int(min(age, _LONGEST) / _COARSE)
+        key = bisect_right(_TALK_BINS, age)
         row = self._talk_rows.get(key)
         if row is None:
-            row = self._talk_rows[key] = self._free_after_talk((key + 0.5) * _COARSE)
+            start = _TALK_BINS[key - 1] if key else 0.0
+            end = _TALK_BINS[key] if key < len(_TALK_BINS) else start
+            row = self._talk_rows[key] = self._free_after_talk((start + end) / 2)
         return row
 
     def wrapping_up(self, age: float) -> Row:
