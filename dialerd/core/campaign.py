@@ -37,7 +37,8 @@ MODES = ("preview", "progressive", "predictive", "power")
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 ORDERS = ("oldest", "fewest_attempts", "last_result", "random")
 MAX_LIMITS = 20
-MODES_READY = ("preview", "progressive")  # the others come with their pacing
+MODES_READY = ("preview", "progressive", "predictive", "power")  # those that this version paces
+SEVERAL_LINES = frozenset({"predictive", "power"})  # modes in which pacing_ratio is lines per agent, so at least one
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
@@ -87,6 +88,8 @@ class Draft:
     callback_patience_seconds: int = 1_800
     filter: str = ""  # as core.filters.parse reads it; empty: everybody
     order_by: str = "oldest"
+    serial_interval_seconds: float | None = None  # one call at a time, and so long between two; None: not so
+    weight: int = 1  # its share of agents and trunks that other campaigns want as well
 
 
 def after(state: State, action: Action) -> State:
@@ -102,6 +105,11 @@ def state_of(text: str) -> State:
     if text not in get_args(State):
         raise ValueError(f"not a campaign's state: {text!r}")
     return cast(State, text)
+
+
+def effective_ratio(dial_mode: str, pacing_ratio: float) -> float:
+    """Lines per agent that the mode really dials, at most: preview none by itself, progressive one whatever is set."""
+    return {"preview": 0.0, "progressive": 1.0}.get(dial_mode, pacing_ratio)
 
 
 def check(draft: Draft) -> None:
@@ -126,7 +134,7 @@ def check(draft: Draft) -> None:
     if draft.caller_id is not None and not phone.DIALABLE.match(draft.caller_id):
         problems.append(("caller_id", "3 to 15 digits, with or without a plus"))
     for name, value, low, high in (
-        ("pacing_ratio", draft.pacing_ratio, 0, 10),
+        ("pacing_ratio", draft.pacing_ratio, 1 if draft.dial_mode in SEVERAL_LINES else 0, 10),
         ("max_retries", draft.max_retries, 0, 100),
         ("retry_delay_seconds", draft.retry_delay_seconds, 0, 365 * 86400),
         ("max_concurrent_calls", draft.max_concurrent_calls, 0, 10_000),
@@ -134,6 +142,8 @@ def check(draft: Draft) -> None:
         ("wrap_up_seconds", draft.wrap_up_seconds, 0, 3600),
         ("abandon_lockout_seconds", draft.abandon_lockout_seconds, 0, 3660 * 86400),
         ("callback_patience_seconds", draft.callback_patience_seconds, 0, 30 * 86400),
+        ("serial_interval_seconds", draft.serial_interval_seconds or 0.0, 0, 86400),
+        ("weight", draft.weight, 1, 1000),
     ):
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))

@@ -5,6 +5,7 @@ likely a line of some age has been answered by then, and how likely an agent is 
 """
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp
@@ -17,13 +18,13 @@ EDGES = (
     *(n + 0.5 for n in range(32)), 34.5, 37.5, 40.5, 45.5, 50.5, 60.5, 75.5, 90.5, 120.5, 150.5, 180.5, 240.5, 300.5,
     420.5, 600.5, 900.5, 1800.5,
 )  # fmt: skip
-_FINE = 0.5  # seconds; ages are looked up in bins of this width
-_COARSE = 4.0  # beyond a minute
+_FINE = 0.5  # seconds; ages of lines and wrap-ups are looked up in bins of this width
+_COARSE = 4.0  # beyond a minute, and talks from the start
 _CHANCES = 200  # a line's chance of an answer is looked up in steps of half a percent
 _LONGEST = 7200.0
 _CERTAIN = 0.9999
 
-Row = tuple[float, ...]  # one probability per moment
+Row = tuple[float, ...]  # one probability per moment; then the variance of each, so that sums of both are one sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +62,19 @@ class Model:
         return other
 
     @cached_property
-    def moments(self) -> Row:
+    def moments(self) -> tuple[float, ...]:
         """Seconds from now: the middle of each equal share of the answers of a line started now."""
         return tuple(_quantile(self.curves.answers, (n + 0.5) / MOMENTS) for n in range(MOMENTS))
 
     @cached_property
     def new_line(self) -> Row:
         """Answered by each of the moments: a line started now."""
-        return tuple(self.curves.chance * _at(self.curves.answers, moment) for moment in self.moments)
+        return _row(self.curves.chance * _at(self.curves.answers, moment) for moment in self.moments)
 
     @cached_property
     def stays(self) -> Row:
         """An agent who is free now is still there at each of the moments."""
-        return tuple(exp(-self.curves.leaving * moment) for moment in self.moments)
+        return _row(exp(-self.curves.leaving * moment) for moment in self.moments)
 
     @cached_property
     def ring_seconds(self) -> float:
@@ -95,10 +96,10 @@ class Model:
 
     def talking(self, age: float) -> Row:
         """Free by each of the moments (and the grace): an agent who has talked for so long."""
-        key = _bin(age)
+        key = int(min(age, _LONGEST) / _COARSE)
         row = self._talk_rows.get(key)
         if row is None:
-            row = self._talk_rows[key] = self._free_after_talk(_middle(key))
+            row = self._talk_rows[key] = self._free_after_talk((key + 0.5) * _COARSE)
         return row
 
     def wrapping_up(self, age: float) -> Row:
@@ -107,9 +108,9 @@ class Model:
         row = self._wrap_rows.get(key)
         if row is None:
             at = _middle(key)
-            row = self._wrap_rows[key] = tuple(
+            row = self._wrap_rows[key] = _row(
                 self._wrap_up.ends(at, moment + self._grace) * stay
-                for moment, stay in zip(self.moments, self.stays, strict=True)
+                for moment, stay in zip(self.moments, self.stays, strict=False)
             )
         return row
 
@@ -118,16 +119,21 @@ class Model:
         gone = _at(answers, age)
         alive = chance * (1 - gone) + (1 - chance) * (1 - _at(others, age))
         if alive < 1e-6:  # older than any line so far: nothing is known of such lines, so what is careful
-            return tuple(chance for _ in self.moments)
-        return tuple(min(1.0, chance * (_at(answers, age + moment) - gone) / alive) for moment in self.moments)
+            return _row(chance for _ in self.moments)
+        return _row(min(1.0, chance * (_at(answers, age + moment) - gone) / alive) for moment in self.moments)
 
     def _free_after_talk(self, age: float) -> Row:
         """The talk ends, and a wrap-up of typical length after it."""
-        row = []
-        for moment, stay in zip(self.moments, self.stays, strict=True):
-            left = (moment + self._grace - wrap_up for wrap_up in self._wrap_up.quarters)
-            row.append(sum(self._talk.ends(age, seconds) for seconds in left if seconds > 0) / 4 * stay)
-        return tuple(row)
+        found = []
+        for moment, stay in zip(self.moments, self.stays, strict=False):
+            left = [moment + self._grace - wrap_up for wrap_up in self._wrap_up.quarters]
+            found.append(sum([self._talk.ends(age, seconds) for seconds in left if seconds > 0]) / 4 * stay)
+        return _row(found)
+
+
+def _row(chances: Iterable[float]) -> Row:
+    found = tuple(chances)
+    return (*found, *(chance * (1 - chance) for chance in found))
 
 
 class _Ending:

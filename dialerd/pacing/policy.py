@@ -34,14 +34,11 @@ def decide(s: Snapshot, model: Model | None = None) -> Decision:
 
 def _absurd(s: Snapshot) -> bool:
     """Numbers that no campaign can have."""
-    ages = (*s.talking, *s.wrapping_up, *(age for age, _ in s.ringing))
-    chances = [chance for _, chance in s.ringing]
-    return (
-        min(s.ready, s.lines, s.connected, s.waiting) < 0
-        or not all(isfinite(age) and age >= 0 for age in ages)
-        or not all(0 <= chance <= 1 for chance in chances)
-        or not (isfinite(s.pacing_ratio) and s.pacing_ratio >= 0)
-    )
+    ages = [0.0, *s.talking, *s.wrapping_up, *[age for age, _ in s.ringing]]
+    chances = [0.0, *[chance for _, chance in s.ringing]]
+    lowest = min(s.ready, s.lines, s.connected, s.waiting, s.pacing_ratio, min(ages), min(chances))
+    # A sum is finite only if all of it is, and not a number if any of it is not.
+    return not (lowest >= 0 and max(chances) <= 1 and isfinite(sum(ages) + sum(chances) + s.pacing_ratio))
 
 
 def _progressive(s: Snapshot) -> Decision:

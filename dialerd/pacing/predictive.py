@@ -17,16 +17,15 @@ from dialerd.pacing.curves import MOMENTS, Model, Row
 from dialerd.pacing.snapshot import Snapshot
 
 _EXACT = 24  # agents and lines of which the chances are multiplied out
-_NEVER = 1e-9
+_NEVER = 1e-6
 
 
 def lines_within_risk(s: Snapshot, model: Model, risk: float, most: int) -> tuple[int, float]:
     """How many lines to start, at most `most`; and the risk of the last of them, or of the first one refused."""
     out = [model.line(age, chance) for age, chance in s.ringing]
     back = [model.talking(age) for age in s.talking] + [model.wrapping_up(age) for age in s.wrapping_up]
-    counts = len(out) + len(back) + max(0, s.ready)
     state: _Exact | _Normal
-    if counts <= _EXACT:
+    if len(out) + len(back) + s.ready <= _EXACT:
         state = _Exact(s.ready, s.waiting, out, back, model)
     else:
         state = _Normal(s.ready, s.waiting, out, back, model)
@@ -45,46 +44,46 @@ class _Exact:
 
     def __init__(self, ready: int, waiting: int, out: Sequence[Row], back: Sequence[Row], model: Model) -> None:
         self._answers = [_sum_of(row[n] for row in out) for n in range(MOMENTS)]
-        here = [model.stays] * ready if model.curves.leaving > 0 else []
-        # fewer[n][k]: the chance that at most k agents are free at moment n, those who are sure to be not counted
+        here = [model.stays] * ready
+        # fewer[n][k]: the chance that at most k agents are free at moment n
         self._fewer = [_running(_sum_of(row[n] for row in (*back, *here))) for n in range(MOMENTS)]
-        self._sure = (0 if here else ready) - waiting
+        self._waiting = waiting
 
     def risk(self) -> float:
         total = 0.0
         for answers, fewer in zip(self._answers, self._fewer, strict=True):
             for count, chance in enumerate(answers):
-                lacking = count - self._sure  # so many of the agents who may be free must not be
-                if lacking >= 0:
-                    total += chance * (fewer[lacking] if lacking < len(fewer) else 1.0)
+                taken = count + self._waiting  # if there are no more agents than that, one more answer finds none
+                total += chance * (fewer[taken] if taken < len(fewer) else 1.0)
         return total / MOMENTS
 
     def add(self, row: Row) -> None:
-        self._answers = [_with(answers, chance) for answers, chance in zip(self._answers, row, strict=True)]
+        self._answers = [_with(answers, chance) for answers, chance in zip(self._answers, row, strict=False)]
 
 
 class _Normal:
     """Mean and variance of free agents less answers, at each moment."""
 
     def __init__(self, ready: int, waiting: int, out: Sequence[Row], back: Sequence[Row], model: Model) -> None:
-        self._mean = [ready * stay - waiting for stay in model.stays]
-        self._variance = [ready * stay * (1 - stay) for stay in model.stays]
-        for rows, sign in ((out, -1), (back, 1)):
-            for n, column in enumerate(zip(*rows, strict=True)):
-                total = sum(column)
-                self._mean[n] += sign * total
-                self._variance[n] += total - sum([chance * chance for chance in column])
+        answers, frees = _sums(out), _sums(back)
+        here = [ready * value for value in model.stays]
+        self._mean = [here[n] - waiting + frees[n] - answers[n] for n in range(MOMENTS)]
+        self._variance = [here[n] + frees[n] + answers[n] for n in range(MOMENTS, 2 * MOMENTS)]
 
     def risk(self) -> float:
         total = 0.0
         for mean, variance in zip(self._mean, self._variance, strict=True):
-            total += 0.5 * (1 + erf((0.5 - mean) / sqrt(2 * max(variance, _NEVER))))
-        return total / MOMENTS
+            total += 1.0 + erf((0.5 - mean) / sqrt(2.0 * variance + _NEVER))
+        return total / (2 * MOMENTS)
 
     def add(self, row: Row) -> None:
-        for n, chance in enumerate(row):
-            self._mean[n] -= chance
-            self._variance[n] += chance * (1 - chance)
+        for n in range(MOMENTS):
+            self._mean[n] -= row[n]
+            self._variance[n] += row[n + MOMENTS]
+
+
+def _sums(rows: Sequence[Row]) -> list[float]:
+    return [sum(column) for column in zip(*rows, strict=True)] if rows else [0.0] * (2 * MOMENTS)
 
 
 def _sum_of(chances: Iterable[float]) -> list[float]:

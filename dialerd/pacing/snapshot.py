@@ -14,8 +14,8 @@ class Snapshot:
     `ready`: agents who could take a call now; `talking`, `wrapping_up`: of each other agent of its queue, the seconds
     since that began. `ringing`: lines that nobody has answered yet, `waiting`: answered calls that nobody has taken
     yet; both of every campaign that these agents serve. `lines`: both together, of this campaign alone; `connected`:
-    its calls with an agent. `headroom`: how many more calls trunk and tenant carry. `pacing_ratio`: lines per agent, as the
-    mode means it. `serial_wait`: None, or seconds until the next call of a campaign that dials one at a time may
+    its calls with an agent. `headroom`: how many more calls trunk and tenant carry. `pacing_ratio`: lines per agent, as
+    the mode means it. `serial_wait`: None, or seconds until the next call of a campaign that dials one at a time may
     start. `budget`: None, when it could not be read.
     """
 

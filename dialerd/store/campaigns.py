@@ -44,6 +44,7 @@ class Campaign:
     """A campaign as stored, with how far it is; `held` contacts are left out by the filter.
 
     `windows`, `retry_rules` and `limits` are texts that `core.windows`, `core.retry` and `core.limits` read.
+    `effective_ratio`: lines per agent that the mode makes of `pacing_ratio`.
     """
 
     id: int
@@ -70,6 +71,8 @@ class Campaign:
     callback_patience_seconds: int
     filter: str
     order_by: str
+    serial_interval_seconds: float | None
+    weight: int
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
@@ -78,6 +81,7 @@ class Campaign:
     queued: int
     held: int
     attempts: int
+    effective_ratio: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +234,8 @@ def _campaign(row: asyncpg.Record) -> Campaign:
         "retry_rules": retry.describe(row["retry_rules"]),
         "limits": row["limits"],
     }
-    return Campaign(**{**row, **{name: tuple(value) for name, value in texts.items()}})
+    ratio = rules.effective_ratio(row["dial_mode"], row["pacing_ratio"])
+    return Campaign(**{**row, **{name: tuple(value) for name, value in texts.items()}}, effective_ratio=ratio)
 
 
 def _window(weekday: int, opens: str, closes: str) -> Window:

@@ -51,19 +51,24 @@ class Why:
 async def why(pool: Any, tenant_id: int, e164: str, now: datetime, campaign: str | None = None) -> Why:
     """Judges an E.164 number for each campaign of the tenant that has it, or for one, by name or id. Raises `NotFound`
     when there is no such campaign."""
-    async with pool.acquire() as db:
-        only = (await campaigns.find(db, tenant_id, campaign)).id if campaign else None
-        rows = await db.fetch(_PLACES, tenant_id, e164, only, _MOST_CAMPAIGNS)
-        attempts = await db.fetch(_ATTEMPTS, tenant_id, e164, _MOST_ATTEMPTS)
-        return Why(
-            e164,
-            now,
-            await _decide(db, tenant_id, e164, rows, now) if rows else (),
-            await dnc.check(db, tenant_id, e164),
-            [dict(row) for row in await db.fetch(_CONSENTS, tenant_id, e164, _MOST_EVENTS)],
-            [dict(row) for row in attempts],
-            [dict(r) for r in await db.fetch(_EVENTS, tenant_id, e164, [r["id"] for r in attempts], _MOST_EVENTS)],
-        )
+    async with pool.acquire() as connection:
+        return await why_on(connection, tenant_id, e164, now, campaign)
+
+
+async def why_on(db: Any, tenant_id: int, e164: str, now: datetime, campaign: str | None = None) -> Why:
+    """The same over a connection that is the caller's."""
+    only = (await campaigns.find(db, tenant_id, campaign)).id if campaign else None
+    rows = await db.fetch(_PLACES, tenant_id, e164, only, _MOST_CAMPAIGNS)
+    attempts = await db.fetch(_ATTEMPTS, tenant_id, e164, _MOST_ATTEMPTS)
+    return Why(
+        e164,
+        now,
+        await _decide(db, tenant_id, e164, rows, now) if rows else (),
+        await dnc.check(db, tenant_id, e164),
+        [dict(row) for row in await db.fetch(_CONSENTS, tenant_id, e164, _MOST_EVENTS)],
+        [dict(row) for row in attempts],
+        [dict(r) for r in await db.fetch(_EVENTS, tenant_id, e164, [r["id"] for r in attempts], _MOST_EVENTS)],
+    )
 
 
 async def _decide(db: Any, tenant_id: int, e164: str, rows: Sequence[Any], now: datetime) -> tuple[Place, ...]:

@@ -13,7 +13,7 @@ from dialerd import config
 from dialerd.store import dnc
 from dialerd.store.claim import claim
 from dialerd.store.terms import judged
-from dialerd.store.why import why
+from dialerd.store.why import why, why_on
 from tests.integration.test_admin import runner
 from tests.web.api_client import api_client
 
@@ -130,7 +130,7 @@ async def make(connection: Any) -> int:
 async def compare(connection: Any, campaign: int, names: tuple[str, ...]) -> bool:
     """Holds `why` against the claim in this situation; whether it would be dialed."""
     now = datetime.now(UTC)
-    found = await why(connection, 1, NUMBER, now)
+    found = await why_on(connection, 1, NUMBER, now)
     decision = found.campaigns[0].decision
     free = [row["id"] for row in await connection.fetch("SELECT id FROM agents WHERE state = 'ready'")]
     done = await claim(connection, campaign, 5, "n", await judged(connection, campaign, now), free)
@@ -194,7 +194,7 @@ async def test_the_next_moment_is_when_the_last_gate_opens_within_the_window(poo
         await connection.execute(
             "INSERT INTO campaign_windows SELECT $1, d, '09:00', '10:00' FROM generate_series(1, 7) d", campaign
         )
-        (place,) = (await why(connection, 1, NUMBER, datetime.now(UTC))).campaigns
+        (place,) = (await why_on(connection, 1, NUMBER, datetime.now(UTC))).campaigns
         until = await connection.fetchval("SELECT max(claimed_at) + interval '24 hours' FROM attempts")
     assert place.decision.rule in ("1/24h/campaign/number", "outside_allowed_time_window")
     next_at = place.decision.next_at
