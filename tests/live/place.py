@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -177,3 +178,16 @@ class Place:
         if not self.may_lose_cdrs:
             missing = set(invites) - self.site.lab.cdrs()
             assert not missing, f"I7: no CDR for {missing}"
+
+
+@contextmanager
+def subscribers(place: Place, **milliseconds: int) -> Iterator[None]:
+    """Other ring and talk times for a while."""
+    usual = {"RING_MS": 500, "TALK_MS": 3000}
+    try:
+        for name, value in milliseconds.items():
+            place.site.lab.carrier.cli(f"dialplan set global {name} {value}")
+        yield
+    finally:
+        for name, value in usual.items():
+            place.site.lab.carrier.cli(f"dialplan set global {name} {value}")
