@@ -118,6 +118,8 @@ class Dialing(Section):
     max_call_seconds: Annotated[int, Field(ge=10, le=86400)] = 3600  # TIMEOUT(absolute) of every channel
     reservation_seconds: Annotated[int, Field(ge=1, le=86400)] = 300  # backstop of a caller-ID reservation
     reconcile_seconds: Seconds = 10.0
+    # Of new campaigns: one call at a time, and so long a rest after each; none: as many as pacing says.
+    serial_interval_seconds: Annotated[float, Field(ge=0, le=86400)] | None = None
     drain_seconds: Seconds = 60.0  # how long a stop waits for live calls before it ends them
 
 

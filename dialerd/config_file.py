@@ -42,6 +42,7 @@ LEGACY: Mapping[str, tuple[str, str]] = {
     "DATABASE_URL": ("postgres", "dsn"),
     "DIALER_TOKEN": ("batch", "token"),
     "ASSIGNMENT_TIMEOUT_MINUTES": ("batch", "assignment_timeout_minutes"),
+    "DIAL_INTERVAL_SECONDS": ("dialing", "serial_interval_seconds"),
 }
 _ADDRESSES = {("postgres", "dsn"), ("redis", "url")}  # their password has a key of its own
 

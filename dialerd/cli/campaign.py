@@ -22,11 +22,13 @@ def group() -> None:
 
 # Every setting but those that only `create` asks for; `create` shows the defaults of core.campaign.Draft.
 _SETTINGS = (
-    ("--mode", "dial_mode", str, "preview or progressive."),
+    ("--mode", "dial_mode", str, f"{', '.join(rules.MODES_READY)}."),
     ("--description", "description", str, "For people."),
     ("--max-retries", "max_retries", int, "Attempts of a contact after the first one, all rules together."),
     ("--retry-delay", "retry_delay_seconds", int, "Seconds, where no --retry says otherwise."),
-    ("--pacing-ratio", "pacing_ratio", float, "For modes that use one."),
+    ("--pacing-ratio", "pacing_ratio", float, "Lines per agent, 1 to 10: power dials so many for each free agent, "
+     "predictive at most so many for each one at work; progressive always dials one."),
+    ("--weight", "weight", int, "Its share of agents and trunks that other campaigns want too, by their weights."),
     ("--max-concurrent-calls", "max_concurrent_calls", int, "Calls at a time."),
     ("--ring-timeout", "ring_timeout_seconds", int, "Seconds."),
     ("--wrap-up", "wrap_up_seconds", int, "Seconds."),
@@ -59,6 +61,24 @@ def _settings(*, defaults: bool) -> Callable[[Callable[..., Any]], Callable[...,
     return decorate
 
 
+def _serial(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
+    if value is None or value == "none":
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter("seconds, or 'none'") from None
+
+
+def _serial_interval(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The option: None where it is not given, "none" for a campaign that is not serial."""
+    words = ("One call at a time, and a rest of so many seconds after each; none: as many as pacing says.  "
+             "[a new campaign: $DIAL_INTERVAL_SECONDS, or [dialing] serial_interval_seconds]")  # fmt: skip
+    return click.option(
+        "--serial-interval", "serial_interval_seconds", metavar="SECONDS|none", callback=_serial, help=words
+    )(run)
+
+
 def _rules(retries: tuple[str, ...], limits: tuple[str, ...]) -> dict[str, Any]:
     """Retry rules and limits as they are stored, of those that were given."""
     found: dict[str, Any] = {}
@@ -80,6 +100,7 @@ def _rules(retries: tuple[str, ...], limits: tuple[str, ...]) -> dict[str, Any]:
               "see 'profile list'.")  # fmt: skip
 @click.option("--skip-holidays/--no-skip-holidays", default=None, help="Call nobody on holidays.  "
               "[default: as the tenant has it]")  # fmt: skip
+@_serial_interval
 @_settings(defaults=True)
 async def create(
     session: Session,
@@ -92,6 +113,10 @@ async def create(
 ) -> None:
     """Make a campaign. It is a draft until it is started."""
     settings |= _rules(retries, limits)
+    if settings["serial_interval_seconds"] is None:
+        settings["serial_interval_seconds"] = session.config.dialing.serial_interval_seconds
+    elif settings["serial_interval_seconds"] == "none":
+        settings["serial_interval_seconds"] = None
     if window_texts:
         settings["windows"] = tuple(windows.parse(window_texts))
     async with session.tenant() as (pool, tenant):
@@ -136,6 +161,7 @@ async def show(session: Session, as_json: bool, campaign: str) -> None:
 @click.option("--skip-holidays", "holidays", flag_value="skip", help="Call nobody on holidays.")
 @click.option("--no-skip-holidays", "holidays", flag_value="work", help="Call on holidays, where the profile lets it.")
 @click.option("--tenant-holidays", "holidays", flag_value="tenant", help="Keep holidays as the tenant has it.")
+@_serial_interval
 @_settings(defaults=False)
 async def update(
     session: Session,
@@ -152,8 +178,9 @@ async def update(
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
-    if changes.get("legal_profile") == "none":
-        changes["legal_profile"] = None
+    for name in ("legal_profile", "serial_interval_seconds"):
+        if changes.get(name) == "none":
+            changes[name] = None
     if window_texts:
         changes["windows"] = tuple(windows.parse(window_texts))
     if holidays is not None:

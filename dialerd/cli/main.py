@@ -17,6 +17,7 @@ from dialerd.cli import (
     db,
     dnc,
     holiday,
+    pacing,
     profile,
     proof,
     retention,
@@ -55,7 +56,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, callerid, trunk, call, holiday, profile),
-    *(tenant, switch, stats, why, proof, audit, retention),
+    *(tenant, switch, stats, why, proof, audit, retention, pacing),
 )
 for module in _MODULES:
     module.register(cli)

@@ -18,6 +18,14 @@ def _balance(ctx: click.Context, param: click.Parameter, value: str | None) -> D
     return "unlimited" if value == "none" else None if value is None else _read(value, money.BALANCE_LIMIT)
 
 
+def _calls(ctx: click.Context, param: click.Parameter, value: str | None) -> int | tenants.Unlimited | None:
+    if value is None or value == "none":
+        return None if value is None else "unlimited"
+    if not (value.isascii() and value.isdigit() and len(value) < 8):
+        raise click.BadParameter("a number of calls, or 'none' for no limit")
+    return int(value)
+
+
 def _read(text: str, limit: Decimal) -> Decimal:
     try:
         return money.amount(text, limit)
@@ -48,9 +56,10 @@ async def list_command(session: Session, as_json: bool) -> None:
         show_json({"tenants": found})
         return
     rows = [
-        (t.name, t.enabled, t.default_region, _left(t), t.price_attempt, t.price_minute, t.campaigns) for t in found
+        (t.name, t.enabled, t.default_region, _left(t), t.price_attempt, t.price_minute, _most(t), t.campaigns)
+        for t in found
     ]
-    show_table(("NAME", "ENABLED", "REGION", "BALANCE", "PER ATTEMPT", "PER MINUTE", "CAMPAIGNS"), rows)
+    show_table(("NAME", "ENABLED", "REGION", "BALANCE", "PER ATTEMPT", "PER MINUTE", "MAX CALLS", "CAMPAIGNS"), rows)
 
 
 @command(group, "show")
@@ -66,6 +75,7 @@ async def show(session: Session, as_json: bool, name: str) -> None:
 @click.option("--price-attempt", callback=_price, metavar="AMOUNT", help="What one attempt costs.")
 @click.option("--price-minute", callback=_price, metavar="AMOUNT", help="What a started minute of talk costs.")
 @click.option("--balance", callback=_balance, metavar="AMOUNT|none", help="Prepaid money; none: no limit.")
+@click.option("--max-calls", callback=_calls, metavar="N|none", help="Calls at a time, all its campaigns together.")
 async def set_command(
     session: Session,
     as_json: bool,
@@ -73,11 +83,14 @@ async def set_command(
     price_attempt: Decimal | None,
     price_minute: Decimal | None,
     balance: Decimal | tenants.Unlimited | None,
+    max_calls: int | tenants.Unlimited | None,
 ) -> None:
-    """Set prices and balance. Calls that are under way keep the attempt's price they began with."""
-    if price_attempt is price_minute is balance is None:
-        raise click.UsageError("nothing to set: give --price-attempt, --price-minute or --balance")
+    """Set prices, balance and calls at a time. Calls under way go on, at the attempt's price they began with."""
+    if price_attempt is price_minute is balance is max_calls is None:
+        raise click.UsageError("nothing to set: give --price-attempt, --price-minute, --balance or --max-calls")
     async with session.pool() as pool:
+        if max_calls is not None:
+            await tenants.set_max_calls(pool, name, max_calls, session.by)
         changed = await tenants.set_money(
             pool, name, session.by, balance=balance, price_attempt=price_attempt, price_minute=price_minute
         )
@@ -118,11 +131,15 @@ def _show(tenant: tenants.Tenant, as_json: bool) -> None:
     if as_json:
         show_json(tenant)
     else:
-        show_fields({**asdict(tenant), "balance": _left(tenant)})
+        show_fields({**asdict(tenant), "balance": _left(tenant), "max_calls": _most(tenant)})
 
 
 def _left(tenant: tenants.Tenant) -> object:
     return "unlimited" if tenant.balance is None else tenant.balance
+
+
+def _most(tenant: tenants.Tenant) -> object:
+    return "unlimited" if tenant.max_calls is None else tenant.max_calls
 
 
 def register(cli: click.Group) -> None:

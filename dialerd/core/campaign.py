@@ -88,7 +88,7 @@ class Draft:
     callback_patience_seconds: int = 1_800
     filter: str = ""  # as core.filters.parse reads it; empty: everybody
     order_by: str = "oldest"
-    serial_interval_seconds: float | None = None  # one call at a time, and so long between two; None: not so
+    serial_interval_seconds: float | None = None  # one call at a time, and so long a rest after each; None: not so
     weight: int = 1  # its share of agents and trunks that other campaigns want as well
 
 

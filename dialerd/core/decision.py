@@ -1,7 +1,8 @@
 """Would a number be dialed now, by one campaign? Every gate of the claim in its order, each with its own answer.
 
-This explains the claim (sql/migrations/0007_claim.sql) and does not replace it; what the claim asks SQL functions,
-whoever loads the facts has asked the same ones. tests/integration/test_why.py holds both against each other.
+This explains the claim (sql/migrations/0007_claim.sql, 0014_tenant_calls.sql) and does not replace it; what the claim
+asks SQL functions, whoever loads the facts has asked the same ones. tests/integration/test_why.py holds both against
+each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ class Facts:
     on_trunk: int
     max_concurrent_calls: int
     of_ours: int
+    tenant_max_calls: int | None
+    of_tenant: int
     stale_list: str | None
     contact_state: str
     next_at: datetime | None
@@ -96,6 +99,8 @@ def _of_campaign(f: Facts, schedule: Schedule, open_: bool) -> Sequence[Check]:
     poor = f.balance is not None and (f.balance <= 0 or f.balance < f.price_attempt)
     on_trunk, most = f.on_trunk, f.trunk_max_calls or 0
     full = not f.trunk_outside and f.of_ours >= f.max_concurrent_calls
+    limit = f.tenant_max_calls
+    busy = limit is not None and f.trunk_outside is False and f.of_tenant >= limit
     return (
         Check(schedule.refusal or "legal_profile", schedule.refusal is None,
               "the legal profile allows calls of this purpose" if schedule.refusal is None else
@@ -115,6 +120,8 @@ def _of_campaign(f: Facts, schedule: Schedule, open_: bool) -> Sequence[Check]:
               f"the do-not-call list {f.stale_list!r} is older than its limit: import it anew", {"list": f.stale_list}),
         Check("trunk_full", not f.trunk_known or on_trunk < most, f"{on_trunk} of {most} calls on the trunk",
               {"calls": on_trunk, "max_calls": most}),
+        Check("tenant_full", not busy, "the tenant's calls are not limited" if limit is None else
+              f"{f.of_tenant} of {limit} calls of the tenant", {"calls": f.of_tenant, "max_calls": limit}),
         Check("campaign_full", not full, f"{f.of_ours} of {f.max_concurrent_calls} calls of the campaign",
               {"calls": f.of_ours, "max_concurrent_calls": f.max_concurrent_calls}),
     )  # fmt: skip

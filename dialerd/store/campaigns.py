@@ -11,7 +11,9 @@ import asyncpg
 from dialerd.core import campaign as rules
 from dialerd.core import retry
 from dialerd.core import windows as calling
+from dialerd.core.abandonment import of_profile
 from dialerd.core.calendar import Window
+from dialerd.core.profile import Profile
 from dialerd.places import profiles, schedules
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.queries import queries
@@ -106,7 +108,7 @@ async def tenant(pool: asyncpg.Pool, name: str) -> Tenant:
 async def create(pool: asyncpg.Pool, tenant_id: int, draft: rules.Draft, by: str) -> Campaign:
     """Make a campaign. Raises `core.campaign.CampaignRefused`, or `Refused` when the name is taken."""
     rules.check(draft)
-    check_profile(draft.legal_profile)
+    check_profile(draft.legal_profile, draft.ring_timeout_seconds)
     try:
         async with pool.acquire() as connection, connection.transaction():
             campaign_id: int = await connection.fetchval(_CREATE, tenant_id, stored(draft))
@@ -122,13 +124,24 @@ def stored(draft: rules.Draft) -> dict[str, Any]:
     return {f.name: getattr(draft, f.name) for f in fields(draft) if f.name != "windows"}
 
 
-def check_profile(name: str | None) -> None:
-    """Raises `core.campaign.CampaignRefused` unless it is a shipped legal profile, or None."""
+def check_profile(name: str | None, ring_timeout_seconds: int) -> None:
+    """Raises `core.campaign.CampaignRefused` unless it is a shipped legal profile whose shortest ring the campaign's
+    calls reach, or None."""
     try:
-        if name is not None:
-            profiles.profile(name)
+        problem = None if name is None else _short_ring(profiles.profile(name), ring_timeout_seconds)
     except profiles.UnknownProfile as error:
-        raise rules.CampaignRefused([("legal_profile", str(error))]) from None
+        problem = "legal_profile", str(error)
+    if problem is not None:
+        raise rules.CampaignRefused([problem])
+
+
+def _short_ring(profile: Profile, ring_timeout_seconds: int) -> tuple[str, str] | None:
+    """What is wrong with the ring time under this profile."""
+    least = of_profile(profile).min_ring_seconds
+    if ring_timeout_seconds >= least:
+        return None
+    says = f"the legal profile {profile.name} wants {least:g} s of ringing before a call is given up"
+    return "ring_timeout_seconds", f"{says}, not {ring_timeout_seconds}"
 
 
 async def add_windows(connection: Any, campaign_id: int, windows: Sequence[Window]) -> None:
@@ -218,6 +231,9 @@ async def _check_start(connection: Any, campaign_id: int, row: asyncpg.Record, d
         problems.append(("windows", "there is none, so no number may ever be called"))
     elif not schedule.windows:
         problems.append(("windows", f"all lie outside the hours of the legal profile {row['legal_profile']}"))
+    if row["legal_profile"] in profiles.names():
+        short = _short_ring(profiles.profile(row["legal_profile"]), row["ring_timeout_seconds"])
+        problems += [short] if short else []
     known = {row["name"]: row["active"] for row in await connection.fetch(_TRUNKS)}
     if trunk not in known and trunk not in declared and trunk != OUTSIDE_TRUNK:
         names = ", ".join(sorted({*known, *declared})) or "none"

@@ -1,4 +1,4 @@
-"""Taking contacts: the one statement with every gate inside (rule 3; sql/migrations/0007_claim.sql)."""
+"""Taking contacts: the one statement with every gate inside (rule 3; claim_v2 in sql/migrations)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -80,7 +80,8 @@ async def _draft(connection: Any, tenant_id: int, campaign_id: int) -> rules.Dra
 def _check(before: rules.Draft, changes: Mapping[str, Any]) -> rules.Draft:
     after = replace(before, **changes)
     rules.check(after)
-    campaigns.check_profile(after.legal_profile)
+    if (before.legal_profile, before.ring_timeout_seconds) != (after.legal_profile, after.ring_timeout_seconds):
+        campaigns.check_profile(after.legal_profile, after.ring_timeout_seconds)
     return after
 
 

@@ -18,6 +18,7 @@ from dialerd.store.queries import queries
 
 _Q = queries("tenants")
 _ALL, _ADD, _LOCK, _SET_MONEY, _SET_ENABLED = _Q.all, _Q.add, _Q.lock, _Q.set_money, _Q.set_enabled
+_SET_MAX_CALLS = _Q.set_max_calls
 _INSTALLATION, _SET_INSTALLATION, _NOTE, _LIVE = (
     _Q.installation,
     _Q.set_installation,
@@ -27,11 +28,13 @@ _INSTALLATION, _SET_INSTALLATION, _NOTE, _LIVE = (
 _ADD_EVENT = queries("admin").add_event
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 Unlimited = Literal["unlimited"]
+MOST_CALLS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A company. `balance` None: unlimited. Prices: of an attempt, and of a started minute of talk."""
+    """A company. `balance` None: unlimited. Prices: of an attempt, and of a started minute of talk. `max_calls`: at a
+    time, in all its campaigns; None: no limit."""
 
     id: int
     name: str
@@ -40,6 +43,7 @@ class Tenant:
     balance: Decimal | None
     price_attempt: Decimal
     price_minute: Decimal
+    max_calls: int | None
     skip_holidays: bool
     schedule_version: int
     created_at: datetime
@@ -95,6 +99,20 @@ async def set_money(
         if changes:
             await connection.execute(_SET_MONEY, row["id"], *new.values())
             await _note(connection, row["id"], "tenant.prices", {**changes, "by": by})
+    return await get(pool, name)
+
+
+async def set_max_calls(pool: asyncpg.Pool, name: str, max_calls: int | Unlimited, by: str) -> Tenant:
+    """How many calls a tenant may have at a time; calls in progress go on. Raises `Refused`: not from 0 to
+    `MOST_CALLS`."""
+    new = None if max_calls == "unlimited" else max_calls
+    if new is not None and not 0 <= new <= MOST_CALLS:
+        raise Refused(f"max_calls: 0 to {MOST_CALLS}")
+    async with pool.acquire() as connection, connection.transaction():
+        row = await _locked(connection, name)
+        if row["max_calls"] != new:
+            await connection.execute(_SET_MAX_CALLS, row["id"], new)
+            await _note(connection, row["id"], "tenant.max_calls", {"from": row["max_calls"], "to": new, "by": by})
     return await get(pool, name)
 
 

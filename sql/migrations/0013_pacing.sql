@@ -27,7 +27,7 @@ CREATE TABLE pacing_models (
     digest       text NOT NULL,                       -- of the curves
     curves       jsonb NOT NULL,
     at           timestamptz NOT NULL,
-    PRIMARY KEY (campaign_id, digest),
+    PRIMARY KEY (tenant_id, campaign_id, digest),
     FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns (tenant_id, id) ON DELETE CASCADE
 );
 
@@ -43,7 +43,7 @@ CREATE TABLE pacing_decisions (
     snapshot       jsonb NOT NULL,
     lines          integer NOT NULL,
     reason         text NOT NULL,
-    PRIMARY KEY (campaign_id, at, node),
+    PRIMARY KEY (tenant_id, campaign_id, at, node),
     FOREIGN KEY (tenant_id, campaign_id) REFERENCES campaigns (tenant_id, id) ON DELETE CASCADE
 );
 

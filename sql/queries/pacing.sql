@@ -47,14 +47,14 @@ WITH models AS (
     SELECT c.tenant_id, c.id, m.digest, m.curves, m.at
     FROM jsonb_to_recordset($3) AS m (tenant_id integer, campaign_id bigint, digest text, curves jsonb, at timestamptz)
     JOIN campaigns c ON c.id = m.campaign_id AND c.tenant_id = m.tenant_id
-    ON CONFLICT (campaign_id, digest) DO UPDATE SET at = greatest(pacing_models.at, EXCLUDED.at)
+    ON CONFLICT (tenant_id, campaign_id, digest) DO UPDATE SET at = greatest(pacing_models.at, EXCLUDED.at)
 )
 INSERT INTO pacing_decisions (tenant_id, campaign_id, at, node, digest, grace_seconds, snapshot, lines, reason)
 SELECT c.tenant_id, c.id, d.at, $1, d.digest, d.grace_seconds, d.snapshot, d.lines, d.reason
 FROM jsonb_to_recordset($2) AS d (tenant_id integer, campaign_id bigint, at timestamptz, digest text,
                                   grace_seconds double precision, snapshot jsonb, lines integer, reason text)
 JOIN campaigns c ON c.id = d.campaign_id AND c.tenant_id = d.tenant_id
-ON CONFLICT (campaign_id, at, node) DO NOTHING;
+ON CONFLICT (tenant_id, campaign_id, at, node) DO NOTHING;
 
 -- name: forget
 -- Removes up to $3 decisions from before $1, and models that were last in use before $2; how many decisions. By the
@@ -64,7 +64,8 @@ WITH models AS (
 ), old AS (
     DELETE FROM pacing_decisions d WHERE d.ctid = ANY (ARRAY(
         SELECT o.ctid FROM campaigns c, LATERAL (
-            SELECT x.ctid FROM pacing_decisions x WHERE x.campaign_id = c.id AND x.at < $1 ORDER BY x.at LIMIT $3
+            SELECT x.ctid FROM pacing_decisions x
+            WHERE x.tenant_id = c.tenant_id AND x.campaign_id = c.id AND x.at < $1 ORDER BY x.at LIMIT $3
         ) AS o LIMIT $3))
     RETURNING 1
 )

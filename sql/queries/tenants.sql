@@ -2,8 +2,8 @@
 
 -- name: all
 -- Every tenant by name, or the one called $1.
-SELECT t.id, t.name, t.enabled, t.default_region, t.balance, t.price_attempt, t.price_minute, t.skip_holidays,
-       t.schedule_version, t.created_at,
+SELECT t.id, t.name, t.enabled, t.default_region, t.balance, t.price_attempt, t.price_minute, t.max_calls,
+       t.skip_holidays, t.schedule_version, t.created_at,
        (SELECT count(*) FROM campaigns c WHERE c.tenant_id = t.id) AS campaigns,
        (SELECT count(*) FROM campaigns c WHERE c.tenant_id = t.id AND c.state = 'active') AS active_campaigns
 FROM tenants t WHERE $1::text IS NULL OR t.name = $1 ORDER BY t.name;
@@ -14,11 +14,15 @@ INSERT INTO tenants (name, default_region) VALUES ($1, $2) ON CONFLICT (name) DO
 
 -- name: lock
 -- A tenant as it is, held until the end of the transaction: no claim charges it meanwhile.
-SELECT id, enabled, balance, price_attempt, price_minute FROM tenants WHERE name = $1 FOR NO KEY UPDATE;
+SELECT id, enabled, balance, price_attempt, price_minute, max_calls FROM tenants WHERE name = $1 FOR NO KEY UPDATE;
 
 -- name: set_money
 -- New prices and balance (null: unlimited).
 UPDATE tenants SET balance = $2, price_attempt = $3, price_minute = $4 WHERE id = $1;
+
+-- name: set_max_calls
+-- How many calls the tenant may have at a time (null: no limit).
+UPDATE tenants SET max_calls = $2 WHERE id = $1;
 
 -- name: set_enabled
 -- The tenant's kill switch; a row when this turned it.

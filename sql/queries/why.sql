@@ -7,6 +7,10 @@ SELECT c.id AS campaign_id, c.name AS campaign, c.state AS campaign_state, c.max
        t.enabled AS tenant_enabled, (SELECT enabled FROM installation) AS installation_enabled, t.balance,
        t.price_attempt, c.trunk, k.name IS NOT NULL AS trunk_known, k.active AS trunk_active, k.node,
        k.max_calls AS trunk_max_calls, k.outside AS trunk_outside, busy.on_trunk, busy.of_ours,
+       t.max_calls AS tenant_max_calls,
+       CASE WHEN t.max_calls IS NULL THEN 0 ELSE (
+           SELECT count(*) FROM trunks y JOIN attempts x ON x.trunk = y.name AND x.ended_at IS NULL
+           WHERE NOT y.outside AND x.tenant_id = t.id) END AS of_tenant,
        (SELECT l.name FROM dnc_lists l
         WHERE l.as_of + make_interval(days => l.max_age_days) < now()
           AND (l.tenant_id IS NULL OR l.tenant_id = c.tenant_id) AND (l.campaign_id IS NULL OR l.campaign_id = c.id)

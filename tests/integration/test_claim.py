@@ -65,6 +65,7 @@ async def test_ids_are_uuids_of_version_7_in_order_of_time(pool: asyncpg.Pool) -
         ("UPDATE campaigns SET state = 'paused'", "not_active"),
         ("UPDATE campaigns SET max_concurrent_calls = 0", "campaign_full"),
         ("UPDATE trunks SET max_calls = 0", "trunk_full"),
+        ("UPDATE tenants SET max_calls = 0", "tenant_full"),
         ("UPDATE trunks SET active = false", "trunk_inactive"),
         ("UPDATE trunks SET node = 'other'", "unknown_trunk"),
         ("UPDATE contacts SET state = 'waiting', next_at = now() + interval '1 hour'", "nothing_due"),

@@ -54,6 +54,8 @@ async def test_every_setting_is_made_read_and_changed_by_command(admin: Admin, p
         "max_retries": 7,
         "retry_delay_seconds": 60,
         "pacing_ratio": 2.5,
+        "serial_interval_seconds": 4.5,
+        "weight": 3,
         "max_concurrent_calls": 9,
         "ring_timeout_seconds": 20,
         "wrap_up_seconds": 5,
@@ -72,6 +74,7 @@ async def test_every_setting_is_made_read_and_changed_by_command(admin: Admin, p
         for text in ("--" + options.get(name, name.removesuffix("_seconds")).replace("_", "-"), str(value))
     ]
     none = ("--retry", "none", "--limit", "none")
+    assert (made["serial_interval_seconds"], made["weight"], made["effective_ratio"]) == (None, 1, 1.0)
     changed = (await admin("campaign", "update", "Alpha", *arguments, *none, "--json")).json
     assert {name: changed[name] for name in wanted} == wanted
     assert (changed["retry_rules"], changed["limits"]) == ([], [])
@@ -90,6 +93,8 @@ async def test_every_setting_is_made_read_and_changed_by_command(admin: Admin, p
         ("--limit", "3", "is no limit: CALLS/PERIOD"),
         ("--filter", "attempts < many", "filter, column 12: a whole number"),
         ("--abandon-lockout", "-1", "abandon_lockout_seconds: 0 to"),
+        ("--serial-interval", "-1", "serial_interval_seconds: 0 to 86400"),
+        ("--weight", "0", "weight: 1 to 1000"),
         ("--callback-patience", "99999999", "callback_patience_seconds: 0 to"),
     ],
 )
@@ -187,3 +192,46 @@ async def test_another_tenants_campaign_is_not_changed(pool: asyncpg.Pool, datab
 async def test_a_setting_that_does_not_exist_is_refused(pool: asyncpg.Pool) -> None:
     with pytest.raises(CampaignRefused, match="state: no setting"):
         await change(pool, 1, await campaign(pool), {"state": "active"}, "test")
+
+
+@pytest.mark.accepts("PAC-01")
+async def test_the_ratio_that_is_shown_is_the_one_that_the_mode_dials(admin: Admin) -> None:
+    for mode, ratio, shown in (("progressive", "4", 1.0), ("predictive", "2.5", 2.5), ("power", "4", 4.0)):
+        made = (await admin(*CREATE[:2], mode, *CREATE[3:], "--mode", mode, "--pacing-ratio", ratio, "--json")).json
+        assert (made["pacing_ratio"], made["effective_ratio"]) == (float(ratio), shown)
+    refused = await admin("campaign", "update", "power", "--pacing-ratio", "0.5")
+    assert (refused.status, "pacing_ratio: 1 to 10" in refused.err) == (1, True)
+
+
+@pytest.mark.accepts("PAC-03")
+async def test_the_pause_between_calls_comes_from_the_option_else_from_the_environment(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIAL_INTERVAL_SECONDS", "7.5")
+    for name, given, is_set in (("A", (), 7.5), ("B", ("--serial-interval", "0"), 0.0),
+                                ("C", ("--serial-interval", "none"), None)):  # fmt: skip
+        made = (await admin(*CREATE[:2], name, *CREATE[3:], *given, "--json")).json
+        assert made["serial_interval_seconds"] == is_set
+    off = (await admin("campaign", "update", "A", "--serial-interval", "none", "--json")).json
+    assert off["serial_interval_seconds"] is None, "a change does not ask the environment"
+    assert (await admin("campaign", "update", "A", "--serial-interval", "often")).status == 2
+    monkeypatch.setenv("DIAL_INTERVAL_SECONDS", "often")
+    broken = await admin(*CREATE[:2], "D", *CREATE[3:])
+    assert (broken.status, "DIAL_INTERVAL_SECONDS" in broken.err) == (1, True)
+
+
+async def test_calls_ring_as_long_as_the_legal_profile_wants(admin: Admin, pool: asyncpg.Pool) -> None:
+    says = "ring_timeout_seconds: the legal profile US-FED wants 24 s of ringing before a call is given up, not 20"
+    with pytest.raises(CampaignRefused, match=says):
+        await campaign(pool, legal_profile="US-FED", ring_timeout_seconds=20)
+    id_ = await campaign(pool, ring_timeout_seconds=20)
+    with pytest.raises(CampaignRefused, match=says):
+        await change(pool, 1, id_, {"legal_profile": "US-FED"}, "test")
+    await change(pool, 1, id_, {"legal_profile": "US-FED", "ring_timeout_seconds": 24}, "test")
+    short = await admin("campaign", "update", "c", "--ring-timeout", "20")
+    assert (short.status, says in short.err) == (1, True)
+    # A campaign that was made so before this was asked: it may be changed otherwise, but not started.
+    await pool.execute("UPDATE campaigns SET ring_timeout_seconds = 20")
+    await change(pool, 1, id_, {"description": "new"}, "test")
+    with pytest.raises(CampaignRefused, match=says):
+        await campaigns.change(pool, 1, id_, "start", "test", ["t"])

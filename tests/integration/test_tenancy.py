@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,8 @@ from dialerd.core.campaign import Draft
 from dialerd.core.contactfile import contacts_of
 from dialerd.core.limits import Limit
 from dialerd.core.selection import Selection
+from dialerd.pacing.learner import Learner
+from dialerd.pacing.snapshot import Snapshot
 from dialerd.store import (
     agents,
     callerid_admin,
@@ -36,6 +38,7 @@ from dialerd.store.claim import claim
 from dialerd.store.contacts import import_contacts
 from dialerd.store.errors import NotFound
 from dialerd.store.export import export_csv
+from dialerd.store.pacing import DecisionLog, Kept
 from dialerd.store.pool import TenantPool
 from tests.terms import open_in
 
@@ -91,6 +94,10 @@ async def company(pool: asyncpg.Pool, name: str) -> Company:
     await pool.execute("INSERT INTO inputs (tenant_id, attempt_id, digits) VALUES ($1, $2, '1')", tenant.id, attempt)
     await pool.execute("SELECT seal_v1(1000)")
     await pool.execute("INSERT INTO retention (tenant_id, days) VALUES ($1, 1000)", tenant.id)
+    log = DecisionLog("n", lambda: pool)
+    snapshot, curves = Snapshot("predictive", 1, 0, 0, 9, 9), Learner().curves()
+    log.put(Kept(tenant.id, id_, datetime(2026, 11, 20, tzinfo=UTC), snapshot, curves, 2.0, 1, "why"))
+    await log.flush()
     await pool.execute("INSERT INTO contacts_erased (campaign_id, tenant_id) VALUES ($1, $2)", id_, tenant.id)
     return Company(tenant, own, id_, attempt)
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from math import ceil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -28,6 +29,37 @@ def admin(tmp_path: Path, database: config.Postgres) -> Admin:
 
 async def events(pool: asyncpg.Pool) -> list[tuple[int, str]]:
     return [tuple(row) for row in await pool.fetch("SELECT tenant_id, kind FROM call_events ORDER BY id")]
+
+
+async def test_a_tenants_calls_at_a_time_are_limited_at_the_command_line(admin: Admin, pool: asyncpg.Pool) -> None:
+    assert (await admin("tenant", "set", "default", "--max-calls", "40", "--json")).json["max_calls"] == 40
+    shown = await admin("tenant", "list")
+    assert "MAX CALLS" in shown.out and " 40 " in shown.out
+    both = await admin("tenant", "set", "default", "--max-calls", "none", "--price-attempt", "0.01", "--json")
+    assert (both.json["max_calls"], both.json["price_attempt"]) == (None, "0.0100")
+    for wrong, status in (("-1", 2), ("many", 2), ("1000001", 1)):
+        assert (await admin("tenant", "set", "default", "--max-calls", wrong)).status == status
+    details = await pool.fetch("SELECT detail FROM call_events WHERE kind = 'tenant.max_calls' ORDER BY id")
+    assert [(row["detail"]["from"], row["detail"]["to"]) for row in details] == [(None, 40), (40, None)]
+
+
+async def test_a_tenants_calls_over_all_trunks_and_campaigns_never_exceed_its_limit(pool: asyncpg.Pool) -> None:
+    await pool.execute("UPDATE tenants SET max_calls = 7")
+    await pool.execute("INSERT INTO trunks (name, node, max_calls) VALUES ('u', 'n', 1000)")
+    ids = [await campaign(pool, 10), await campaign(pool, 10, trunk="u"), await campaign(pool, 10)]
+    handed = await claim(pool, ids[0], 4, "batch", await open_in(pool, ids[0], ZONES), trunk="batch", batch=uuid4())
+    assert len(handed.taken) == 4, "hand-outs are no calls: neither counted nor held back"
+    done = await asyncio.gather(*(take(pool, id_, 2) for id_ in ids * 4))
+    taken = [each.attempt for result in done for each in result.taken]
+    assert len(taken) == 7
+    assert {result.refusal for result in done if not result.taken} == {"tenant_full"}
+    await pool.execute(
+        "UPDATE attempts SET state = 'ended', outcome = 'busy', ended_at = now() WHERE id = $1::uuid", taken[0]
+    )
+    assert [len((await take(pool, ids[1], 5)).taken) for _ in range(2)] == [1, 0]
+    other = await pool.fetchval("INSERT INTO tenants (name) VALUES ('other') RETURNING id")
+    theirs = await campaign(pool, 5, tenant_id=other)
+    assert len((await take(pool, theirs, 5)).taken) == 5, "another tenant's calls are its own"
 
 
 @pytest.mark.parametrize("text", ["-1", "1e6", "0.00001", "NaN", "Infinity", "1_0", "", "ten", "١"])

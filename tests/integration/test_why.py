@@ -54,6 +54,8 @@ SITUATIONS = {
     "stale list of another campaign": "INSERT INTO dnc_lists (tenant_id, campaign_id, name, kind, as_of, max_age_days)"
                                       " SELECT 1, id, 'old', 'own', '2020-01-01', 3 FROM campaigns WHERE name = 'd'",
     "trunk full": "UPDATE trunks SET max_calls = 0",
+    "tenant full": "UPDATE tenants SET max_calls = 0",
+    "tenant with one call left": "UPDATE tenants SET max_calls = 1",
     "campaign full": "UPDATE campaigns SET max_concurrent_calls = 0",
     "outside trunk": "UPDATE trunks SET outside = true",
     "waiting": "UPDATE contacts SET state = 'waiting', next_at = now() + interval '1 hour'",
@@ -90,7 +92,7 @@ SITUATIONS = {
 }  # fmt: skip
 _BEFORE_THE_CONTACT = {
     "marketing_refused", "unknown_profile", "not_active", "disabled", "insufficient_funds", "unknown_trunk",
-    "trunk_inactive", "outside_allowed_time_window", "dnc_stale", "trunk_full", "campaign_full",
+    "trunk_inactive", "outside_allowed_time_window", "dnc_stale", "trunk_full", "tenant_full", "campaign_full",
 }  # fmt: skip
 _NOT_LOOKED_AT = {
     "waiting", "held", "done", "suppressed", "claimed", "other_number", "callback_agent", "unknown_zone", "no_window",

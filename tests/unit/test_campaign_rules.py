@@ -51,14 +51,17 @@ def test_the_minimal_draft_has_the_documented_defaults() -> None:
         ("queue_name", ""),
         ("trunk", "trunk/../x"),
         ("trunk", "t\n"),
-        ("dial_mode", "predictive"),
-        ("dial_mode", "power"),
         ("dial_mode", "loud"),
         ("machine_detection", "maybe"),
         ("caller_id", "x<1>"),
         ("caller_id", "١٢٣٤"),
         ("pacing_ratio", float("nan")),
         ("pacing_ratio", 10.1),
+        ("serial_interval_seconds", -0.1),
+        ("serial_interval_seconds", 86_401),
+        ("serial_interval_seconds", float("nan")),
+        ("weight", 0),
+        ("weight", 1001),
         ("max_retries", -1),
         ("retry_delay_seconds", -1),
         ("max_concurrent_calls", 10_001),
@@ -72,9 +75,25 @@ def test_a_bad_field_is_refused_by_its_name(field: str, value: Any) -> None:
     assert [name for name, _ in caught.value.problems] == [field]
 
 
-def test_modes_that_this_version_lacks_are_named_so() -> None:
-    with pytest.raises(c.CampaignRefused, match="no predictive pacing yet: preview or progressive"):
-        c.check(replace(DRAFT, dial_mode="predictive"))
+@pytest.mark.parametrize("mode", ["predictive", "power"])
+def test_modes_of_several_lines_take_from_one_to_ten_of_them(mode: str) -> None:
+    for ratio in (1.0, 3.0, 10.0):
+        c.check(replace(DRAFT, dial_mode=mode, pacing_ratio=ratio))
+    for ratio in (0.0, 0.99, 10.01):
+        with pytest.raises(c.CampaignRefused, match="pacing_ratio: 1 to 10"):
+            c.check(replace(DRAFT, dial_mode=mode, pacing_ratio=ratio))
+
+
+def test_progressive_takes_any_ratio_and_dials_one_line_all_the_same() -> None:
+    c.check(replace(DRAFT, pacing_ratio=0.5))
+    shown = {mode: c.effective_ratio(mode, 2.5) for mode in c.MODES}
+    assert shown == {"preview": 0.0, "progressive": 1.0, "predictive": 2.5, "power": 2.5}
+
+
+def test_a_serial_campaign_may_rest_between_calls_or_not() -> None:
+    assert DRAFT.serial_interval_seconds is None
+    for seconds in (0.0, 2.5, 86_400.0):
+        c.check(replace(DRAFT, serial_interval_seconds=seconds))
 
 
 def test_a_caller_id_is_a_full_number_or_an_extension() -> None:

@@ -17,8 +17,8 @@ COUNTRIES = {"Europe/Helsinki": "FI", "Asia/Tokyo": "JP"}
 OPEN = Facts(
     campaign_state="active", tenant_enabled=True, installation_enabled=True, balance=None, price_attempt=Decimal(0),
     trunk="t", trunk_known=True, trunk_active=True, trunk_max_calls=10, trunk_outside=False, on_trunk=0,
-    max_concurrent_calls=10, of_ours=0, stale_list=None, contact_state="queued", next_at=None, attempts=0,
-    max_retries=3,
+    max_concurrent_calls=10, of_ours=0, tenant_max_calls=None, of_tenant=0, stale_list=None,
+    contact_state="queued", next_at=None, attempts=0, max_retries=3,
     last_outcome=None, callback_at=None, callback_agent_id=None, callback_agent=None, agent_free=False,
     contact_position=0, position=0, dead=None, zones=("Europe/Helsinki",), barred_by=None, live=0, held_rule=None,
     held_until=None,
@@ -48,6 +48,7 @@ def test_with_every_gate_open_it_would_be_dialed_now() -> None:
         ({"trunk_active": False}, "trunk_inactive", None),
         ({"stale_list": "register"}, "dnc_stale", None),
         ({"on_trunk": 10}, "trunk_full", None),
+        ({"tenant_max_calls": 5, "of_tenant": 5}, "tenant_full", None),
         ({"of_ours": 10}, "campaign_full", None),
         ({"contact_state": "waiting", "next_at": LATER}, "waiting", LATER),
         ({"contact_state": "waiting", "next_at": NOW - timedelta(days=1)}, "waiting", NOW),
