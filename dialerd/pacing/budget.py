@@ -5,13 +5,18 @@ in two counts of that window, which are read from the record: what a restart for
 """
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, log, sqrt
 
-RESERVE = 4.0  # abandoned calls that are not spent: chance makes that many more of them, now and then
-_USUAL_RISK = 0.025  # near what most campaigns settle at
+# Near what campaigns settle at: the more agents, the smaller the risk of one line that makes the same share of all.
+_USUAL_RISK, _USUAL_AGENTS, _USUAL_POWER = 0.018, 20, 0.4
 _HIGHEST_RISK = 0.10
-_GAIN = 0.2  # each call by which the budget is off changes the risk by so much
-_MOST_BELOW, _MOST_ABOVE = 20.0, 5.0  # calls; a large surplus is not spent all at once
+# Each call by which the budget is off changes the risk by so much, as a power of e. With many agents calls come in
+# swarms, and one of them means less.
+_GAIN, _GAIN_AGENTS = 0.3, 10
+_MOST_BELOW, _MOST_ABOVE = 16.0, 5.0  # calls; a large surplus is not spent all at once
+# Chance makes more or fewer abandoned calls than the risk says, the more of them the more (as the root of their
+# number): so much of the budget is not meant to be spent.
+_RESERVE, _RESERVE_BY_ROOT = 2.0, 0.25  # calls
 _FEW = 1.0  # one call too many, until there are enough answers to make a share of (an invariant: cap + 1 call)
 
 
@@ -39,12 +44,18 @@ class Budget:
     @property
     def spent(self) -> bool:
         """Whether no line may be risked now."""
-        return self.left <= -_FEW or self.cap <= 0
+        return self.cap <= 0 or self.left <= -_FEW
 
-    @property
-    def risk(self) -> float:
-        """The highest chance of being abandoned, if answered, that a new line may have."""
+    def risk(self, agents: int) -> float:
+        """The highest chance of being abandoned, if answered, that a new line may have; of so many agents at work."""
         if self.spent:
             return 0.0
-        off = max(-_MOST_BELOW, min(_MOST_ABOVE, self.left - RESERVE))
-        return min(_HIGHEST_RISK, _USUAL_RISK * exp(_GAIN * off))
+        usual = _USUAL_RISK * exp(_USUAL_POWER * log(_USUAL_AGENTS / max(2, agents)))
+        gain = _GAIN * min(1.0, sqrt(_GAIN_AGENTS / max(1, agents)))
+        return min(_HIGHEST_RISK, usual * exp(gain * min(self._off(window) for window in self.windows)))
+
+    def _off(self, window: Window) -> float:
+        """Calls by which the budget is over (positive) or under what it should be."""
+        allowed = self.cap * window.answers
+        off = allowed - window.abandoned - _RESERVE - _RESERVE_BY_ROOT * sqrt(allowed)
+        return max(-_MOST_BELOW, min(_MOST_ABOVE, off))

@@ -5,7 +5,7 @@ seconds by a clock that never goes back.
 """
 
 from bisect import bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from dialerd.pacing.chance import Chances
@@ -13,6 +13,7 @@ from dialerd.pacing.curves import EDGES, STEP, Curves
 
 ENOUGH_ANSWERS = 12  # before that nothing is predicted
 ENOUGH_TALKS = 6
+ENOUGH_LINES = 30
 _HALF_LIFE = 7200.0
 _LONGEST_RING = 120.0
 _RING_BINS = int(_LONGEST_RING / STEP)
@@ -32,23 +33,32 @@ class _Lengths:
     spent: list[float] = field(default_factory=lambda: [0.0] * (len(EDGES) + 1))
 
     def learn(self, seconds: float) -> None:
-        last = bisect_right(EDGES, seconds)
-        start = 0.0
-        for n in range(last):
-            self.spent[n] += EDGES[n] - start
-            start = EDGES[n]
-        self.spent[last] += seconds - start
-        self.ends[last] += 1
+        self.ends[_spend(self.spent, seconds)] += 1
 
     def fade(self, keep: float) -> None:
         self.ends = [value * keep for value in self.ends]
         self.spent = [value * keep for value in self.spent]
 
-    def hazards(self) -> tuple[float, ...]:
-        """The chance per second of each bin, drawn to the mean of all where there is little to go by."""
-        mean = (sum(self.ends) + 1.0) / (sum(self.spent) + self.prior)
+    def hazards(self, going_on: Iterable[float]) -> tuple[float, ...]:
+        """The chance per second of each bin, drawn to the mean of all where there is little to go by. `going_on`: the
+        ages of those that have not ended; without them the first ones to end, the short ones, would be all there is."""
+        spent = list(self.spent)
+        for age in going_on:
+            _spend(spent, age)
+        mean = (sum(self.ends) + 1.0) / (sum(spent) + self.prior)
         extra = _SMOOTH / mean
-        return tuple((n + _SMOOTH) / (spent + extra) for n, spent in zip(self.ends, self.spent, strict=True))
+        return tuple((n + _SMOOTH) / (seconds + extra) for n, seconds in zip(self.ends, spent, strict=True))
+
+
+def _spend(spent: list[float], seconds: float) -> int:
+    """Adds a time to the bins that it goes through; the bin where it stands at the end."""
+    last = bisect_right(EDGES, seconds)
+    start = 0.0
+    for n in range(last):
+        spent[n] += EDGES[n] - start
+        start = EDGES[n]
+    spent[last] += seconds - start
+    return last
 
 
 @dataclass(slots=True)
@@ -56,8 +66,9 @@ class Learner:
     """Told of every end; asked for `curves` now and then."""
 
     chances: Chances = field(default_factory=Chances)
-    answers: float = 0.0  # seen at all
-    talks: float = 0.0
+    lines: int = 0  # ended at all
+    answers: int = 0
+    talks: int = 0
     _answered_at: list[float] = field(default_factory=lambda: [0.0] * _RING_BINS)
     _ended_at: list[float] = field(default_factory=lambda: [0.0] * _RING_BINS)
     _talk: _Lengths = field(default_factory=lambda: _Lengths(_PRIOR_SECONDS["talk"]))
@@ -71,6 +82,7 @@ class Learner:
         self._fade(now)
         place = min(_RING_BINS - 1, max(0, int(age / STEP)))
         (self._answered_at if answered else self._ended_at)[place] += 1
+        self.lines += 1
         self.answers += answered
         self.chances.learn(answered, segment)
 
@@ -90,19 +102,23 @@ class Learner:
         self._stood += max(0.0, seconds)
         self._left += left
 
-    @property
-    def knows_enough(self) -> bool:
-        """Whether there is something to predict from."""
-        return self.answers >= ENOUGH_ANSWERS and self.talks >= ENOUGH_TALKS
+    def knows_enough(self, lines_out: int) -> bool:
+        """Whether there is something to predict from. Of the first lines the failures end first: what is known must be
+        much more than what is still out."""
+        ended = self.lines >= ENOUGH_LINES + 2 * lines_out
+        return ended and self.answers >= ENOUGH_ANSWERS and self.talks >= ENOUGH_TALKS
 
-    def curves(self, segment: Hashable = None) -> Curves:
-        """What is known now; `segment`: the one that is being dialled."""
+    def curves(
+        self, segment: Hashable = None, talking: Iterable[float] = (), wrapping_up: Iterable[float] = ()
+    ) -> Curves:
+        """What is known now; `segment`: the one that is being dialled. `talking`, `wrapping_up`: ages of what goes on
+        (seconds)."""
         return Curves(
             chance=round(self.chances.of(segment), 4),
             answers=_shares(_smoothed(self._answered_at), _RING_PRIOR, 24.0),
             others=_shares(self._ended_at, 1.0, 60.0),
-            talk=tuple(round(hazard, 7) for hazard in self._talk.hazards()),
-            wrap_up=tuple(round(hazard, 7) for hazard in self._wrap_up.hazards()),
+            talk=tuple(round(hazard, 7) for hazard in self._talk.hazards(talking)),
+            wrap_up=tuple(round(hazard, 7) for hazard in self._wrap_up.hazards(wrapping_up)),
             leaving=round(self._left / (self._stood + _LEAVE_PRIOR_SECONDS), 8),
         )
 

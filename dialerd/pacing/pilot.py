@@ -36,19 +36,19 @@ class Pilot:
 
     def decide(self, now: float, snapshot: Snapshot, segment: Hashable = None) -> Decision:
         """How many lines to start; `segment`: the list that is being dialled."""
-        return policy.decide(snapshot, self.model(now, segment) if snapshot.mode == "predictive" else None)
+        return policy.decide(snapshot, self.model(now, snapshot, segment) if snapshot.mode == "predictive" else None)
 
     def chance(self, segment: Hashable = None) -> float:
         """The chance of being answered that a line which is started now has; to be kept with the line."""
         return self.learner.chances.of(segment)
 
-    def model(self, now: float, segment: Hashable = None) -> Model | None:
+    def model(self, now: float, snapshot: Snapshot, segment: Hashable = None) -> Model | None:
         """What there is to predict from; None: too little. Drawn anew as it grows."""
         learner = self.learner
-        if not learner.knows_enough:
+        if self._model is None and not learner.knows_enough(snapshot.shared_lines):
             return None
         if self._model is None or learner.answers > self._drawn_from * _GROWN or now > self._drawn_at + _AT_LEAST_EVERY:
-            self._model = Model(learner.curves(segment), self._grace)
+            self._model = Model(learner.curves(segment, snapshot.talking, snapshot.wrapping_up), self._grace)
             self._drawn_at, self._drawn_from, self._asked_at = now, learner.answers, now
         elif now > self._asked_at + _CHANCE_EVERY:
             self._model = self._model.with_chance(round(learner.chances.of(segment), 4))

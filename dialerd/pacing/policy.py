@@ -77,7 +77,7 @@ def _predictive(s: Snapshot, model: Model | None) -> Decision:
         return _cautious(s, "too few calls to predict from")
     if (why := _no_budget(s)) is not None or s.budget is None:
         return _cautious(s, why or "")
-    risk = s.budget.risk
+    risk = s.budget.risk(s.agents)
     most = max(0, int(s.pacing_ratio * s.agents) - s.shared_lines)
     wanted, last = lines_within_risk(s, model, risk, most)
     wanted = max(wanted, min(most, s.ready - s.shared_lines))

@@ -24,19 +24,9 @@ def lines_within_risk(s: Snapshot, model: Model, risk: float, most: int) -> tupl
     """How many lines to start, at most `most`; and the risk of the last of them, or of the first one refused."""
     out = [model.line(age, chance) for age, chance in s.ringing]
     back = [model.talking(age) for age in s.talking] + [model.wrapping_up(age) for age in s.wrapping_up]
-    state: _Exact | _Normal
-    if len(out) + len(back) + s.ready <= _EXACT:
-        state = _Exact(s.ready, s.waiting, out, back, model)
-    else:
-        state = _Normal(s.ready, s.waiting, out, back, model)
-    started, last = 0, 0.0
-    while started < most:
-        now = state.risk()
-        if now > risk:
-            return started, now if not started else last
-        started, last = started + 1, now
-        state.add(model.new_line)
-    return started, last
+    few = len(out) + len(back) + s.ready <= _EXACT
+    state = (_Exact if few else _Normal)(s.ready, s.waiting, out, back, model)
+    return state.within(risk, most)
 
 
 class _Exact:
@@ -48,6 +38,7 @@ class _Exact:
         # fewer[n][k]: the chance that at most k agents are free at moment n
         self._fewer = [_running(_sum_of(row[n] for row in (*back, *here))) for n in range(MOMENTS)]
         self._waiting = waiting
+        self._new = model.new_line
 
     def risk(self) -> float:
         total = 0.0
@@ -57,8 +48,16 @@ class _Exact:
                 total += chance * (fewer[taken] if taken < len(fewer) else 1.0)
         return total / MOMENTS
 
-    def add(self, row: Row) -> None:
-        self._answers = [_with(answers, chance) for answers, chance in zip(self._answers, row, strict=False)]
+    def within(self, risk: float, most: int) -> tuple[int, float]:
+        """How many further lines have no larger risk; and the risk of the last one, or of the first one refused."""
+        started, last = 0, 0.0
+        while started < most:
+            now = self.risk()
+            if now > risk:
+                return started, last if started else now
+            started, last = started + 1, now
+            self._answers = [_with(answers, chance) for answers, chance in zip(self._answers, self._new, strict=False)]
+        return started, last
 
 
 class _Normal:
@@ -70,16 +69,29 @@ class _Normal:
         self._mean = [here[n] - waiting + frees[n] - answers[n] for n in range(MOMENTS)]
         self._variance = [here[n] + frees[n] + answers[n] for n in range(MOMENTS, 2 * MOMENTS)]
 
-    def risk(self) -> float:
+        self._new = model.new_line
+
+    def risk(self, more: int) -> float:
+        """Of one line, after so many more."""
         total = 0.0
-        for mean, variance in zip(self._mean, self._variance, strict=True):
+        for n in range(MOMENTS):
+            mean = self._mean[n] - more * self._new[n]
+            variance = self._variance[n] + more * self._new[n + MOMENTS]
             total += 1.0 + erf((0.5 - mean) / sqrt(2.0 * variance + _NEVER))
         return total / (2 * MOMENTS)
 
-    def add(self, row: Row) -> None:
-        for n in range(MOMENTS):
-            self._mean[n] -= row[n]
-            self._variance[n] += row[n + MOMENTS]
+    def within(self, risk: float, most: int) -> tuple[int, float]:
+        """As `_Exact.within`; looked for in ever larger steps, then halved: thousands of lines cost a dozen looks."""
+        if most < 1 or (first := self.risk(0)) > risk:
+            return 0, 0.0 if most < 1 else first
+        low, step = 0, 1  # low: the last line known to be within the risk, counted from 0
+        while low + step < most and self.risk(low + step) <= risk:
+            low, step = low + step, step * 2
+        high = min(most, low + step)  # not within, or not wanted
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.risk(middle) <= risk else (low, middle)
+        return low + 1, self.risk(low)
 
 
 def _sums(rows: Sequence[Row]) -> list[float]:

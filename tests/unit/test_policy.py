@@ -25,7 +25,7 @@ def learned(answered: int = 25, of: int = 100, leaving: int = 0) -> Model:
         learner.talk_ended(n, 30.0 + 7 * n)
         learner.wrap_up_ended(n, 15.0)
         learner.agent_stood(10.0, n < leaving)
-    assert learner.knows_enough
+    assert learner.knows_enough(0)
     return Model(learner.curves(), 2.0)
 
 
