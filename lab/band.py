@@ -65,16 +65,17 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The range that 95 % of the runs fall into, and the middle one."""
+    """The range that most of the runs fall into, and the middle one."""
 
     low: float
     middle: float
     high: float
 
     @classmethod
-    def of(cls, samples: Sequence[float]) -> "Band":
-        """At least 40 samples: else there is nothing outside of 95 % of them."""
-        low, middle, high = (percentile(samples, q) or 0.0 for q in (2.5, 50, 97.5))
+    def of(cls, samples: Sequence[float], share: float = 0.95) -> "Band":
+        """`share`: of the runs that are in it, as many of the others above it as below."""
+        outside = 50 * (1 - share)
+        low, middle, high = (percentile(samples, q) or 0.0 for q in (outside, 50, 100 - outside))
         return cls(low, middle, high)
 
     def holds(self, value: float, more: float = 0.0) -> bool:

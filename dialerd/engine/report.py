@@ -77,7 +77,7 @@ def _pacing(campaign: Campaign, monotonic: float) -> Pacing:
         answer_chance=model.curves.chance if model else None,
         ring_seconds=round(model.ring_seconds, 1) if model else None,
         service_seconds=round(model.service_seconds, 1) if model else None,
-        risk=budget.risk if budget else None,
+        risk=budget.risk(campaign.seen.agents) if budget and campaign.seen else None,
         cap=allowance.cap,
         cap_source=allowance.source,
         grace_seconds=campaign.grace_seconds,
