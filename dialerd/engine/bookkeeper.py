@@ -35,6 +35,7 @@ class Bookkeeper:
         self._on_read = on_read
         self._warm: set[int] = set()  # campaigns that have learned from the record
         self._not_before: dict[int, float] = {}
+        self._first_seen: dict[int, datetime] = {}
         self.decisions = store.DecisionLog(node.config.node, node.pool)
 
     def decided(self, campaign: Campaign, snapshot: Snapshot, decision: Decision) -> None:
@@ -47,7 +48,7 @@ class Bookkeeper:
         """Reads what is due; ends only by cancellation."""
         while True:
             for campaign in list(self._node.campaigns.values()):
-                if campaign.state == "active" and self._due(campaign):
+                if campaign.state in ("active", "paused") and self._due(campaign):
                     await self._read(campaign)
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -60,7 +61,9 @@ class Bookkeeper:
         return book.starts[1:] != self._starts(campaign)[1:]  # the first is a day ago, always another one
 
     def _starts(self, campaign: Campaign) -> tuple[datetime, ...]:
-        return starts(campaign.allowance, campaign.started_at, self._clock.now())
+        now = self._clock.now()
+        started = campaign.started_at or self._first_seen.setdefault(campaign.id, now)
+        return starts(campaign.allowance, started, now)
 
     async def _read(self, campaign: Campaign) -> None:
         try:

@@ -32,7 +32,7 @@ from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
 from dialerd.engine.desk import Caller
-from dialerd.engine.dialing import Claimed, Dialing
+from dialerd.engine.dialing import Dialing
 from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
 from dialerd.engine.node import Node
@@ -98,7 +98,9 @@ class Engine:
             config, clock, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._campaign_changed,
             self._stir,
         )  # fmt: skip
-        self._dialing = Dialing(self._node, self._ami, self._caller_ids, self._claimed, self._loader.used_up)
+        self._dialing = Dialing(
+            self._node, self._ami, self._caller_ids, lambda claimed: self._pacer.claimed(claimed), self._loader.used_up
+        )
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 
@@ -159,9 +161,6 @@ class Engine:
 
     async def _release(self, attempt: str) -> None:
         await self._caller_ids.release(attempt, self._clock.now())
-
-    def _claimed(self, claimed: Claimed) -> None:
-        self._pacer.claimed(claimed)
 
     def _agent_stepped(self, agent: Agent, before: AgentState, seconds: float) -> None:
         self._lessons.stepped(agent, before, seconds)
@@ -280,6 +279,7 @@ class Engine:
         try:
             async with asyncio.timeout(_SETTLE_SECONDS * 2):
                 await self._ledger.written()
+                await self._bookkeeper.decisions.flush()
         except TimeoutError:
             log.error("drain.record_incomplete", does="the next start reconciles what is missing")
 

@@ -44,7 +44,7 @@ def observe(node: Node, campaign: Campaign, trunk: Trunk) -> Snapshot:
         wrapping_up=tuple(_age(now, a.since_monotonic) for a in crew if a.state is AgentState.WRAP_UP),
         pacing_ratio=campaign.pacing_ratio,
         budget=campaign.book.budget(now, campaign.allowance.cap),
-        serial_wait=_serial_wait(campaign, now),
+        serial_wait=serial_wait(campaign, now),
     )
 
 
@@ -91,7 +91,8 @@ def _talking(crew: Iterable[Agent], now: float) -> Iterable[float]:
             yield 0.0
 
 
-def _serial_wait(campaign: Campaign, now: float) -> float | None:
+def serial_wait(campaign: Campaign, now: float) -> float | None:
+    """Seconds until the next call of a campaign that dials one at a time may start; None: it does not."""
     if campaign.serial_interval_seconds is None:
         return None
     if campaign.ended_monotonic is None:

@@ -12,7 +12,7 @@ from dialerd.core.status import Decision
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.dialing import Claimed, Dialing
 from dialerd.engine.node import Node
-from dialerd.engine.observe import observe, segment
+from dialerd.engine.observe import observe, segment, serial_wait
 from dialerd.pacing import snapshot as pacing
 from dialerd.pacing.shares import Claimant, Shares
 
@@ -86,8 +86,11 @@ class Pacer:
         self.wake()
 
     def _tick(self) -> float:
-        predictive = any(c.state == "active" and c.dial_mode == "predictive" for c in self._node.campaigns.values())
-        return _PREDICTIVE_TICK if predictive else _TICK
+        """Seconds until the next round without an event; to the moment for the next call of a serial campaign."""
+        now, active = self._clock.monotonic(), [c for c in self._node.campaigns.values() if c.state == "active"]
+        tick = _PREDICTIVE_TICK if any(c.dial_mode == "predictive" for c in active) else _TICK
+        waits = [wait for c in active if (wait := serial_wait(c, now))]
+        return min([tick, *waits])
 
     def _no_trunk(self, campaign: Campaign) -> str | None:
         if campaign.trunk in self._node.config.trunks:

@@ -101,7 +101,7 @@ def _capped(decision: Decision, s: Snapshot) -> Decision:
     if room < decision.lines and room <= s.headroom:
         return Decision(room, f"{decision.reason}; campaign cap of {s.max_concurrent_calls} leaves {room}")
     if s.headroom < decision.lines:
-        return Decision(max(0, s.headroom), f"{decision.reason}; trunk leaves {max(0, s.headroom)}")
+        return Decision(max(0, s.headroom), f"{decision.reason}; trunk and tenant leave {max(0, s.headroom)}")
     return decision
 
 
