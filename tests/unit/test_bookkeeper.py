@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from dialerd.core.abandonment import Allowance
-from dialerd.engine import bookkeeper
 from dialerd.engine.bookkeeper import Bookkeeper
 from dialerd.engine.books import TOO_OLD_SECONDS
 from dialerd.pacing.budget import Budget, Window
+from dialerd.store import pacing as store
 from tests.unit.test_observe import line
 from tests.unit.test_pacer import Floor, named
 
@@ -24,8 +24,8 @@ class Office:
         self.reads: list[Sequence[datetime]] = []
         self.record: list[Window] | Exception = [Window(100, 2)]
         self.taught = 0
-        monkeypatch.setattr(bookkeeper.store, "windows", self._windows)
-        monkeypatch.setattr(bookkeeper.store, "history", self._history)
+        monkeypatch.setattr(store, "windows", self._windows)
+        monkeypatch.setattr(store, "history", self._history)
         object.__setattr__(self.floor.node, "pool", lambda: "a pool")
         object.__setattr__(self.floor.node, "ledger", self)
         self.ending: frozenset[str] = frozenset()
