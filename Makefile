@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 DURATION ?= 90
 export PYTHONPATH := .
 
-.PHONY: help setup check lint types layers unit test features demo bench-lists bench-live clean
+.PHONY: help setup check lint types layers unit test features demo bench-lists bench-live bench-pacing clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ bench-lists: setup  ## figures of long lists, into bench/results/lists.json; QUI
 
 bench-live: setup  ## ten minutes of a predictive campaign on real Asterisk, held against the simulator; QUICK=1: 40 s
 	$(PYTHON) -m bench.live $(if $(filter command line,$(origin DURATION)),--duration $(DURATION))
+
+bench-pacing: setup  ## agents' occupancy and abandoned calls, ours and rivals, into bench/results/pacing.json; QUICK=1: under 50 s
+	$(PYTHON) -m bench.pacing
 
 clean:  ## remove what was made here
 	rm -rf .venv .run build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

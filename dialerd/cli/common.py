@@ -33,6 +33,8 @@ from dialerd.core.retry import RuleRefused
 from dialerd.core.selection import SelectionRefused
 from dialerd.core.textrows import FileRefused
 from dialerd.core.windows import WindowRefused
+from dialerd.pacing.likeness import TooLittle
+from dialerd.pacing.scenario_text import ScenarioRefused
 from dialerd.store import campaigns
 from dialerd.store.errors import NotFound, Refused
 from dialerd.store.migrate import SchemaError, check
@@ -46,6 +48,7 @@ Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 not found;
 _REFUSALS = (
     *(CampaignRefused, TransitionRefused, NumberRefused, WindowRefused, FileRefused, Refused),
     *(SelectionRefused, CallbackRefused, FilterRefused, LimitRefused, RuleRefused),
+    *(ScenarioRefused, TooLittle),
     *(SchemaError, config_file.ConfigError, OSError, asyncpg.PostgresError),
 )
 _LOST = (DatabaseUnreachable, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)

@@ -22,6 +22,7 @@ from dialerd.cli import (
     proof,
     retention,
     setup,
+    simulate,
     stats,
     switch,
     tenant,
@@ -56,7 +57,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, callerid, trunk, call, holiday, profile),
-    *(tenant, switch, stats, why, proof, audit, retention, pacing),
+    *(tenant, switch, stats, why, proof, audit, retention, pacing, simulate),
 )
 for module in _MODULES:
     module.register(cli)

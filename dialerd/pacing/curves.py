@@ -127,7 +127,7 @@ class Model:
         found = []
         for moment, stay in zip(self.moments, self.stays, strict=False):
             left = [moment + self._grace - wrap_up for wrap_up in self._wrap_up.quarters]
-            found.append(sum([self._talk.ends(age, seconds) for seconds in left if seconds > 0]) / 4 * stay)
+            found.append(sum([self._talk.ends(age, seconds) for seconds in left if seconds > 0], 0.0) / 4 * stay)
         return _row(found)
 
 

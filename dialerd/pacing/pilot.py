@@ -49,7 +49,7 @@ class Pilot:
             return None
         if self._model is None or learner.answers > self._drawn_from * _GROWN or now > self._drawn_at + _AT_LEAST_EVERY:
             self._model = Model(learner.curves(segment, snapshot.talking, snapshot.wrapping_up), self._grace)
-            self._drawn_at, self._drawn_from, self._asked_at = now, learner.answers, now
+            self._drawn_at, self._drawn_from, self._asked_at = now, float(learner.answers), now
         elif now > self._asked_at + _CHANCE_EVERY:
             self._model = self._model.with_chance(round(learner.chances.of(segment), 4))
             self._asked_at = now

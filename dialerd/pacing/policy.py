@@ -36,9 +36,11 @@ def _absurd(s: Snapshot) -> bool:
     """Numbers that no campaign can have."""
     ages = [0.0, *s.talking, *s.wrapping_up, *[age for age, _ in s.ringing]]
     chances = [0.0, *[chance for _, chance in s.ringing]]
-    lowest = min(s.ready, s.lines, s.connected, s.waiting, s.pacing_ratio, min(ages), min(chances))
+    fewest = min(s.ready, s.lines, s.connected, s.waiting)
+    lowest = min(s.pacing_ratio, min(ages), min(chances))
     # A sum is finite only if all of it is, and not a number if any of it is not.
-    return not (lowest >= 0 and max(chances) <= 1 and isfinite(sum(ages) + sum(chances) + s.pacing_ratio))
+    finite = isfinite(sum(ages, 0.0) + sum(chances, 0.0) + s.pacing_ratio)
+    return not (fewest >= 0 and lowest >= 0 and max(chances) <= 1 and finite)
 
 
 def _progressive(s: Snapshot) -> Decision:

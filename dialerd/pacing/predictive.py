@@ -16,7 +16,7 @@ from math import erf, sqrt
 from dialerd.pacing.curves import MOMENTS, Model, Row
 from dialerd.pacing.snapshot import Snapshot
 
-_EXACT = 24  # agents and lines of which the chances are multiplied out
+_EXACT = 14  # agents and lines of which the chances are multiplied out
 _NEVER = 1e-6
 
 
@@ -95,7 +95,7 @@ class _Normal:
 
 
 def _sums(rows: Sequence[Row]) -> list[float]:
-    return [sum(column) for column in zip(*rows, strict=True)] if rows else [0.0] * (2 * MOMENTS)
+    return [sum(column, 0.0) for column in zip(*rows, strict=True)] if rows else [0.0] * (2 * MOMENTS)
 
 
 def _sum_of(chances: Iterable[float]) -> list[float]:

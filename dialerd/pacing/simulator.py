@@ -12,6 +12,7 @@ from enum import Enum, auto
 from random import Random
 from typing import Protocol
 
+from dialerd.pacing.calllist import CallList
 from dialerd.pacing.world import World
 
 _TICK = 1.0
@@ -77,18 +78,26 @@ class Slice:
 
 @dataclass(slots=True)
 class Run:
-    """What a run gave. `emptied_at`: when the list was used up; None: it was not."""
+    """What a run gave. `emptied_at`: when the list was used up; None: it was not. `left`: contacts still to be called
+    at the end."""
 
     slices: list[Slice]
     slice_seconds: float
     peak_calls: int = 0
     emptied_at: float | None = None
+    left: float = 0.0
 
     @property
     def total(self) -> Slice:
         """All of it."""
-        names = Slice.__slots__
-        return Slice(*(sum(getattr(part, name) for part in self.slices) for name in names))
+        whole = Slice()
+        for part in self.slices:
+            whole.present += part.present
+            whole.busy += part.busy
+            whole.lines += part.lines
+            whole.answers += part.answers
+            whole.abandoned += part.abandoned
+        return whole
 
     @property
     def occupancy(self) -> float:
@@ -115,7 +124,8 @@ class _What(Enum):
 
 
 class Simulation:
-    """One run. `calls_per_second` and `max_calls`: what the trunk carries; `contacts`: how long the list is."""
+    """One run. `calls_per_second` and `max_calls`: what the trunk carries; `contacts`: how long the list is; `attempts`
+    and `retry_seconds`: how often each of them is called, and the pause before the next time."""
 
     def __init__(
         self,
@@ -128,11 +138,14 @@ class Simulation:
         calls_per_second: float = float("inf"),
         max_calls: float = float("inf"),
         contacts: float = float("inf"),
+        attempts: int = 1,
+        retry_seconds: float = 0.0,
     ) -> None:
         self._world, self._agents, self._driver = world, agents, driver
         self._lots = Random(seed)
         self._end, self._slice_seconds = seconds, slice_seconds
-        self._rate, self._max_calls, self._contacts = calls_per_second, max_calls, contacts
+        self._rate, self._max_calls = calls_per_second, max_calls
+        self._list = CallList(contacts, attempts, retry_seconds)
         self._view = View()
         self._events: list[tuple[float, int, _What, int]] = []
         self._sequence = 0
@@ -166,7 +179,7 @@ class Simulation:
             at, _, what, which = heapq.heappop(events)
             if at >= self._end:
                 self._pass(self._end)
-                return Run(self._slices, self._slice_seconds, self._peak, self._emptied_at)
+                return Run(self._slices, self._slice_seconds, self._peak, self._emptied_at, self._list.left)
             self._pass(at)
             if what is _What.TICK:
                 self._at(at + _TICK, _What.TICK, 0)
@@ -205,6 +218,7 @@ class Simulation:
         wanted = min(self._driver.lines(view), self._room(view.now))
         for _ in range(wanted):
             self._line += 1
+            self._list.take(self._line)
             fate = self._world.line(view.now, self._lots)
             view.ringing[self._line] = (view.now, self._driver.chance())
             self._answered[self._line] = fate.answered
@@ -212,14 +226,13 @@ class Simulation:
         if wanted > 0:
             self._slice.lines += wanted
             self._tokens -= wanted
-            self._contacts -= wanted
             self._peak = max(self._peak, len(view.ringing) + len(view.talking) + view.waiting)
-        if self._contacts <= 0 and self._emptied_at is None:
+        if self._emptied_at is None and self._list.used_up:
             self._emptied_at = view.now
 
     def _room(self, now: float) -> int:
         view = self._view
-        room = min(self._max_calls - len(view.ringing) - len(view.talking) - view.waiting, self._contacts)
+        room = min(self._max_calls - len(view.ringing) - len(view.talking) - view.waiting, self._list.room(now))
         if self._rate != float("inf"):
             self._tokens = min(max(1.0, self._rate / 5), self._tokens + (now - self._filled_at) * self._rate)
             self._filled_at = now
@@ -230,6 +243,7 @@ class Simulation:
         view = self._view
         started, _ = view.ringing.pop(line)
         answered = self._answered.pop(line)
+        self._list.line_ended(view.now, line, answered)
         self._driver.line_ended(view.now, view.now - started, answered)
         if not answered:
             return

@@ -115,3 +115,79 @@ class Realistic:
 
     def wrap_up(self, lots: Random) -> float:
         return self.wrap_up_seconds
+
+
+class Length(Protocol):
+    """How long something takes."""
+
+    def draw(self, lots: Random) -> float:
+        """One of them, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lognormal:
+    """`mean` in seconds, `variation`: standard deviation as a share of it; 0: always the mean."""
+
+    mean: float
+    variation: float = 0.0
+
+    def draw(self, lots: Random) -> float:
+        if not self.variation or not self.mean:
+            return self.mean
+        square = log(1 + self.variation**2)
+        return lots.lognormvariate(log(self.mean) - square / 2, sqrt(square))
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Lengths as they were seen: the mean of each equal share of them, ascending. Their mean is kept exactly: what is
+    drawn lies around one of these, as far to either side as half the way to the nearer neighbour."""
+
+    means: tuple[float, ...]
+
+    def draw(self, lots: Random) -> float:
+        means = self.means
+        n = int(lots.random() * len(means))
+        ways = [abs(means[m] - means[n]) for m in (n - 1, n + 1) if 0 <= m < len(means)]
+        return means[n] + (lots.random() - 0.5) * min(ways, default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What a scenario says (`scenario.py`). `chances`: from that second on a line has so large a chance of being
+    answered by a person, the first from 0 on; the rest as `Realistic` has it. Lines that nobody answers ring for
+    `ring_timeout` seconds."""
+
+    chances: tuple[tuple[float, float], ...]
+    rings: Length
+    talks: Length
+    wrap_ups: Length
+    ring_timeout: float
+    fast_fail: float
+    fast_fail_seconds: float
+    machines: float
+    detection: tuple[float, float] | None
+    patience_seconds: float
+
+    def line(self, now: float, lots: Random) -> Fate:
+        lot = lots.random() - self.fast_fail
+        if lot < 0:
+            return Fate(min(self.ring_timeout, lots.expovariate(1 / self.fast_fail_seconds)), False)
+        chance = next(chance for since, chance in reversed(self.chances) if now >= since)
+        person = lot < chance
+        if not person and (self.detection is None or lot >= chance + self.machines):
+            return Fate(self.ring_timeout, False)
+        seconds = min(self.ring_timeout, self.rings.draw(lots))
+        if self.detection is None:
+            return Fate(seconds, True)
+        wrong = lots.random() < self.detection[1]
+        return Fate(seconds + self.detection[0], person is not wrong)
+
+    def patience(self, lots: Random) -> float:
+        return self.patience_seconds
+
+    def talk(self, lots: Random) -> float:
+        return self.talks.draw(lots)
+
+    def wrap_up(self, lots: Random) -> float:
+        return self.wrap_ups.draw(lots)
