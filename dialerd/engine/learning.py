@@ -31,9 +31,9 @@ class Lessons:
             self._line(call, now, answered=not machine)
         elif event.kind is Kind.JOINED:
             call.learned = True  # taken over with nobody having seen it answered: when it was is not known
+            self._last[event.agent_id or 0] = call.campaign
             if call.joined_monotonic is None:
                 call.joined_monotonic = now
-                self._last[event.agent_id or 0] = call.campaign
                 self._count(call, abandoned=False)
 
     def nobody_came(self, call: Call) -> None:

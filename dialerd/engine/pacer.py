@@ -59,13 +59,15 @@ class Pacer:
         claimants = []
         for campaign in active:
             shut = gate or self._no_trunk(campaign)
+            early = now < campaign.asked_monotonic + BEAT * 0.9 and not campaign.held
             if shut is not None or now < campaign.idle_until:
                 campaign.held = False
                 if shut is not None:
                     self._decided(campaign, 0, f"nothing is dialled: {shut}")
+            elif campaign.dial_mode == "preview":
+                self._pace(campaign, now)  # it wants no lines, and is not owed any
             else:
                 group = campaign.tenant_id, campaign.queue_name
-                early = now < campaign.asked_monotonic + BEAT * 0.9 and not campaign.held
                 claimants.append(Claimant(campaign.id, campaign.weight, group, early or campaign.claiming > 0))
                 if early and not campaign.claiming:
                     self._wake.set()  # its own beat is not over: it is asked in the next round
