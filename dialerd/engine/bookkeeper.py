@@ -80,8 +80,11 @@ class Bookkeeper:
     async def _teach(self, pool: asyncpg.Pool, campaign: Campaign) -> None:
         """What the calls of the last hours came to, so that a restart does not begin as a beginner."""
         rows = await store.history(pool, campaign.id, self._clock.now() - _HISTORY, _HISTORY_CALLS)
-        warm.teach(campaign.pilot.learner, rows, self._clock.monotonic(), lambda past: segment(past.started_at))
-        self._warm.add(campaign.id)
+        self._warm.add(campaign.id)  # whatever comes of it: once
+        try:
+            warm.teach(campaign.pilot.learner, rows, self._clock.monotonic(), lambda past: segment(past.started_at))
+        except (ArithmeticError, LookupError, TypeError, ValueError):  # then it begins as a beginner
+            log.exception("pacing.not_taught", campaign=campaign.id)
 
     async def _count(self, pool: asyncpg.Pool, campaign: Campaign) -> None:
         begins, book = self._starts(campaign), campaign.book

@@ -8,6 +8,8 @@ owed most (`pacing/shares.py`); what one has begun to claim the next one sees as
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from dialerd.core.status import Decision
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.dialing import Claimed, Dialing
@@ -16,9 +18,12 @@ from dialerd.engine.observe import observe, segment, serial_wait
 from dialerd.pacing import snapshot as pacing
 from dialerd.pacing.shares import Claimant, Shares
 
+log = structlog.get_logger(__name__)
+
 BEAT = 0.25  # seconds between two decisions of a campaign, at least; the simulator's too
 _TICK = 1.0  # and at most; windows open and retry times come without an event
 _PREDICTIVE_TICK = 0.5  # agents in wrap-up come back without an event before
+_FAILED_SECONDS = 5.0  # how long a campaign rests whose pacing failed
 _HELD_BEAT = 0.05  # while the rate of a trunk holds lines back
 
 # What is told of each decision: the campaign, what was looked at, and what was answered.
@@ -100,6 +105,14 @@ class Pacer:
         return f"trunk '{campaign.trunk}' is not in this node's configuration"
 
     def _pace(self, campaign: Campaign, now: float) -> None:
+        try:
+            self._ask(campaign, now)
+        except Exception:  # a mistake of ours about one campaign must cost its lines, not everybody's calls
+            log.exception("pacing.failed", campaign=campaign.id)
+            campaign.idle_until = now + _FAILED_SECONDS
+            self._decided(campaign, 0, "nothing is dialled: pacing failed, and the log says how")
+
+    def _ask(self, campaign: Campaign, now: float) -> None:
         trunk = self._node.config.trunks[campaign.trunk]
         snapshot = observe(self._node, campaign, trunk)
         part = segment(self._clock.now())

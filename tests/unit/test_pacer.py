@@ -224,3 +224,17 @@ async def test_a_serial_campaign_waits_out_its_pause_after_each_call() -> None:
     assert len(floor.dialing.asked) == 1
     await floor.round()
     assert floor.dialing.asked == [(1, 1), (1, 1)]
+
+
+async def test_a_campaign_whose_pacing_fails_rests_and_the_others_go_on() -> None:
+    floor = Floor(2, named(1), named(2))
+
+    def broken(*_: Any) -> Decision:
+        raise ZeroDivisionError
+
+    floor.campaigns[1].pilot.decide = broken  # type: ignore[method-assign]
+    for _ in range(3):
+        await floor.round()
+    assert floor.dialing.asked == [(2, 2)]
+    decision = floor.campaigns[1].decision
+    assert decision is not None and "pacing failed" in decision.reason
