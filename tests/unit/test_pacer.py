@@ -232,7 +232,7 @@ async def test_a_campaign_whose_pacing_fails_rests_and_the_others_go_on() -> Non
     def broken(*_: Any) -> Decision:
         raise ZeroDivisionError
 
-    floor.campaigns[1].pilot.decide = broken  # type: ignore[method-assign]
+    floor.campaigns[1].pilot.decide = broken  # type: ignore[method-assign, assignment]
     for _ in range(3):
         await floor.round()
     assert floor.dialing.asked == [(2, 2)]
