@@ -16,7 +16,8 @@ from dialerd.store.errors import NotFound
 def group() -> None:
     """Legal profiles: what a jurisdiction's rules say about outbound calls. They are no legal advice.
 
-    dialerd keeps a profile's hours, holidays and refusals of marketing; the rest is for you to read.
+    dialerd keeps a profile's hours, holidays, refusals of marketing, limits and lockouts, its shortest ring and its
+    cap on abandoned calls; the rest is for you to read.
     """
 
 

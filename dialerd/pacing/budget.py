@@ -12,7 +12,7 @@ _USUAL_RISK, _USUAL_AGENTS, _USUAL_POWER = 0.018, 20, 0.4
 _HIGHEST_RISK = 0.10
 # Each call by which the budget is off changes the risk by so much, as a power of e. With many agents calls come in
 # swarms, and one of them means less.
-_GAIN, _GAIN_AGENTS = 0.3, 10
+_GAIN, _GAIN_AGENTS = 0.3, 5
 _MOST_BELOW, _MOST_ABOVE = 16.0, 5.0  # calls; a large surplus is not spent all at once
 # Chance makes more or fewer abandoned calls than the risk says, the more of them the more (as the root of their
 # number): so much of the budget is not meant to be spent.

@@ -13,7 +13,7 @@ class Paced:
 
     def __init__(
         self, mode: str = "predictive", cap: float = 0.03, grace: float = 2.0, ratio: float = 3.0,
-        max_calls: int = 1_000_000, beat: float = 0.25,
+        max_calls: int = 1_000_000, beat: float = 0.5,
     ) -> None:  # fmt: skip
         self.pilot = Pilot(grace)
         self.beat = beat

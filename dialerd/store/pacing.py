@@ -163,15 +163,17 @@ class DecisionLog:
         if pool is None:
             return False
         now = asyncio.get_running_loop().time()
-        named = [(kept, None if kept.curves is None else _digest(kept.curves)) for kept in batch]
-        models = {(kept.campaign_id, name): kept for kept, name in named if name is not None}
-        due = {key: kept for key, kept in models.items() if key not in self._written}
         try:
+            named = [(kept, None if kept.curves is None else _digest(kept.curves)) for kept in batch]
+            models = {(kept.campaign_id, name): kept for kept, name in named if name is not None}
+            due = {key: kept for key, kept in models.items() if key not in self._written}
             rows = [_decision(kept, name) for kept, name in named]
             await pool.execute(_KEEP, self._node, rows, [_model(name, kept) for (_, name), kept in due.items()])
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            log.error("pacing.decisions_refused", error=str(error), decisions=len(batch))
-            self.dropped += len(batch)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, TypeError, ValueError) as error:
+            if len(batch) > 1:  # one of them must not take the others with it
+                return all([await self._keep([kept]) for kept in batch])
+            log.error("pacing.decision_refused", error=str(error), campaign=batch[0].campaign_id)
+            self.dropped += 1
             return True
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             self._failure("pacing.decisions_wait", error)

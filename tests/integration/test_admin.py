@@ -96,7 +96,7 @@ async def test_windows_are_kept_to_the_minute_and_to_midnight(admin: Admin) -> N
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        ((*CREATE, "--mode", "predictive"), 1, "no predictive pacing yet"),
+        ((*CREATE, "--mode", "loud"), 1, "dial_mode: one of preview, progressive, predictive, power"),
         ((*CREATE, "--window", "mon 22:00-02:00"), 1, "write two windows"),
         ((*CREATE, "--ring-timeout", "4"), 1, "ring_timeout_seconds: 5 to 120"),
         ((*CREATE, "--ring-timeout", "x"), 2, "not a valid integer"),

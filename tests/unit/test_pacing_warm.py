@@ -30,7 +30,7 @@ def test_what_was_taught_is_what_would_have_been_learned() -> None:
             there.wrap_up_ended(at, seconds)
     taught = Learner()
     teach(taught, past, 10_000.0)
-    assert taught.knows_enough
+    assert taught.knows_enough(10)
     assert taught.curves(3) == there.curves(3)
 
 

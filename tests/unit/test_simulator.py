@@ -1,5 +1,7 @@
 """The simulator that judges pacing is itself right: closed forms, one run for one seed, agents and trunks counted."""
 
+from typing import Any
+
 import pytest
 
 from bench.rivals import Progressive, Scored
@@ -49,7 +51,7 @@ class Greedy(Scored):
         return self.each
 
 
-def simulate(world: World, agents: int, driver: Driver, seconds: float, seed: int = 1, **trunk: float) -> Run:
+def simulate(world: World, agents: int, driver: Driver, seconds: float, seed: int = 1, **trunk: Any) -> Run:
     return Simulation(world, [Presence()] * agents, driver, seed, seconds, **trunk).run()
 
 
