@@ -16,7 +16,7 @@ _GAIN, _GAIN_AGENTS = 0.3, 5
 _MOST_BELOW, _MOST_ABOVE = 16.0, 5.0  # calls; a large surplus is not spent all at once
 # Chance makes more or fewer abandoned calls than the risk says, the more of them the more (as the root of their
 # number): so much of the budget is not meant to be spent.
-_RESERVE, _RESERVE_BY_ROOT = 2.0, 0.25  # calls
+_RESERVE, _RESERVE_BY_ROOT = 3.0, 0.2  # calls
 _FEW = 1.0  # one call too many, until there are enough answers to make a share of (an invariant: cap + 1 call)
 
 
