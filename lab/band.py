@@ -12,6 +12,7 @@ from random import Random
 import asyncpg
 
 from dialerd.core.causes import LIVE_ANSWERS
+from dialerd.engine.pacer import BEAT
 from dialerd.pacing.driver import Paced
 from dialerd.pacing.simulator import Presence, Simulation
 from dialerd.pacing.world import Fate
@@ -87,7 +88,7 @@ def simulated(world: LabWorld, agents: int, seconds: float, ratio: float, runs: 
     """So many runs from the campaign's first moment on, each with a seed of its own."""
     found = []
     for seed in range(runs):
-        run = Simulation(world, [Presence()] * agents, Paced(ratio=ratio), seed, seconds, seconds).run()
+        run = Simulation(world, [Presence()] * agents, Paced(ratio=ratio, beat=BEAT), seed, seconds, seconds).run()
         found.append(Figures(run.occupancy, run.abandonment, run.total.answers))
     return found
 

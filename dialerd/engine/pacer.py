@@ -20,7 +20,7 @@ from dialerd.pacing.shares import Claimant, Shares
 
 log = structlog.get_logger(__name__)
 
-BEAT = 0.25  # seconds between two decisions of a campaign, at least; the simulator's too
+BEAT = 0.25  # seconds between two decisions of a campaign, at least
 _TICK = 1.0  # and at most; windows open and retry times come without an event
 _PREDICTIVE_TICK = 0.5  # agents in wrap-up come back without an event before
 _FAILED_SECONDS = 5.0  # how long a campaign rests whose pacing failed
