@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 DURATION ?= 90
 export PYTHONPATH := .
 
-.PHONY: help setup check lint types layers unit test features demo bench-lists bench-pacing clean
+.PHONY: help setup check lint types layers unit test features demo bench-lists bench-live bench-pacing clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ demo: setup  ## a campaign on a telephone network of its own, for DURATION=90 se
 
 bench-lists: setup  ## figures of long lists, into bench/results/lists.json; QUICK=1: a hundredth of the size
 	$(PYTHON) -m bench.lists
+
+bench-live: setup  ## ten minutes of a predictive campaign on real Asterisk, held against the simulator; QUICK=1: 40 s
+	$(PYTHON) -m bench.live $(if $(filter command line,$(origin DURATION)),--duration $(DURATION))
 
 bench-pacing: setup  ## agents' occupancy and abandoned calls, ours and rivals, into bench/results/pacing.json; QUICK=1: a rough look
 	$(PYTHON) -m bench.pacing

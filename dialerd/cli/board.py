@@ -18,6 +18,7 @@ from dialerd.core.words import (
     budget_level,
     elapsed,
     milliseconds,
+    pacing_words,
     percent,
     plain,
 )
@@ -139,6 +140,8 @@ def _campaign(campaign: Json, now: str, width: int) -> RenderableType:
         f"p95 {milliseconds(connect['p95'])}, p99 {milliseconds(connect['p99'])}",
     )
     rows: list[RenderableType] = [table, *_numbers(campaign)]
+    if campaign["pacing"]:
+        rows += [Text(plain(said), "cyan") for said in pacing_words(campaign["pacing"])]
     if decision := campaign["decision"]:
         n = decision["lines"]
         rows.append(

@@ -144,27 +144,28 @@ def ended_at(facts: Facts, otherwise: datetime) -> datetime:
     return facts.hung_up_at or facts.left_at or otherwise
 
 
-def outcome(facts: Facts, grace_seconds: float) -> Outcome:
-    """How an attempt that is over ended. `grace_seconds`: a live answer without an agent for so long is abandoned."""
+def outcome(facts: Facts, grace_seconds: float, from_answer: bool = False) -> Outcome:
+    """How an attempt that is over ended. `grace_seconds`: a live answer without an agent for so long is abandoned,
+    counted from when the call is ours (after machine detection), or from the answer."""
     if facts.not_sent:
         return Outcome.NOT_SENT
     if facts.connected_at:
         return Outcome.CONNECTED
     if facts.answered_at:
-        return _unjoined(facts, facts.answered_at, grace_seconds)
+        return _unjoined(facts, facts.answered_at, grace_seconds, from_answer)
     if facts.hung_up_at is None and not facts.dial_status:
         return Outcome.FAILED if facts.refused else Outcome.UNKNOWN
     return of_unanswered(facts.dial_status, facts.cause, rang=facts.ringing_at is not None)
 
 
-def _unjoined(facts: Facts, answered_at: datetime, grace_seconds: float) -> Outcome:
+def _unjoined(facts: Facts, answered_at: datetime, grace_seconds: float, from_answer: bool) -> Outcome:
     if facts.machine == "MACHINE":
         return Outcome.MACHINE
     end = facts.hung_up_at or facts.left_at
     if end is None:
         return Outcome.ABANDONED  # lost from sight after the answer: the stricter count
     # The clock of the person who waits starts when the call is ours (StasisStart, after AMD), or at the answer.
-    waited = end - (facts.entered_at or answered_at)
+    waited = end - (answered_at if from_answer else facts.entered_at or answered_at)
     return Outcome.ABANDONED if waited >= timedelta(seconds=grace_seconds) else Outcome.HUNG_UP
 
 

@@ -96,6 +96,32 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetWindow:
+    """A window that the cap on abandoned calls is judged over. `left`: abandoned calls that it still has room for."""
+
+    since: datetime
+    answers: int
+    abandoned: int
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """What a campaign's pacing goes by. The estimates are None while too little is known to predict from."""
+
+    mode: str
+    lines: int = 0  # out for its agents now, whosever they are
+    answer_chance: float | None = None  # of a line started now
+    ring_seconds: float | None = None  # mean, of the lines that a person answers
+    service_seconds: float | None = None  # mean, of talk and wrap-up
+    risk: float | None = None  # the highest chance to be abandoned that a new line may have; None: unknown, so none
+    cap: float = 0.03  # the share of live answers that may be abandoned
+    cap_source: str = ""  # whose rule that is
+    grace_seconds: float = 2.0
+    windows: tuple[BudgetWindow, ...] = ()  # none: they could not be read, and nothing is risked
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignStatus:
     """One campaign as it stands."""
 
@@ -112,6 +138,7 @@ class CampaignStatus:
     abandonment_budget: float = 0.03  # what the rate may not exceed
     connect_ms: Percentiles = field(default_factory=Percentiles)  # answer → agent hears them
     decision: Decision | None = None
+    pacing: Pacing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """How figures are put to people: the same words and levels on the page and on the terminal board."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Level = Literal["none", "good", "near", "over"]
 
@@ -43,6 +44,37 @@ def elapsed(since: str, now: str) -> str:
     if seconds < 86400:
         return f"{seconds // 3600}h {seconds % 3600 // 60:02}m"
     return f"{seconds // 86400}d {seconds % 86400 // 3600}h"
+
+
+def pacing_words(pacing: Mapping[str, Any]) -> list[str]:
+    """What a campaign's pacing goes by (the JSON of `core.status.Pacing`), a sentence each."""
+    said = []
+    if pacing["mode"] == "predictive":
+        said.append(_predicted(pacing))
+    if pacing["mode"] in ("predictive", "power"):
+        said += [_counted(window, pacing["cap"]) for window in pacing["windows"]]
+        if not pacing["windows"]:
+            said.append("abandoned calls are not counted yet: no risk is taken")
+        elif pacing["mode"] == "predictive":
+            said.append(f"risk allowed for a new line: {percent(pacing['risk'])}")
+    return said
+
+
+def _counted(window: Mapping[str, Any], cap: float) -> str:
+    since = window["since"][:16].replace("T", " ")
+    left = window["left"]
+    room = f"allows {left:.1f} more" if left >= 0 else f"is overdrawn by {-left:.1f}"
+    return f"{window['abandoned']} of {window['answers']} answers abandoned since {since} UTC; {percent(cap)} {room}"
+
+
+def _predicted(pacing: Mapping[str, Any]) -> str:
+    out = f"{pacing['lines']} {'line' if pacing['lines'] == 1 else 'lines'} out"
+    if pacing["answer_chance"] is None:
+        return f"{out}; still learning, one line per free agent"
+    return (
+        f"{out}; predicts {percent(pacing['answer_chance'])} answered after {pacing['ring_seconds']:.0f} s, "
+        f"{pacing['service_seconds']:.0f} s with an agent"
+    )
 
 
 def plain(text: object) -> str:

@@ -31,7 +31,7 @@ class Agent:
     default_region: str  # the tenant's
     state: AgentState = AgentState.OFFLINE
     since: datetime = field(default_factory=lambda: datetime.min)
-    idle_since: float = 0.0  # monotonic
+    since_monotonic: float = 0.0
     reason: str = ""
     leg: str | None = None
     attempt: str | None = None
@@ -49,9 +49,10 @@ class Agent:
 
 
 class Agents:
-    """All agents by id and by name. `on_step(agent, before)` is told every step."""
+    """All agents by id and by name. `on_step(agent, before, seconds)` is told every step, and how long the state before
+    it had lasted."""
 
-    def __init__(self, clock: Clock, on_step: Callable[[Agent, AgentState], None]) -> None:
+    def __init__(self, clock: Clock, on_step: Callable[[Agent, AgentState, float], None]) -> None:
         self._clock = clock
         self._on_step = on_step
         self._agents: dict[int, Agent] = {}
@@ -73,12 +74,14 @@ class Agents:
         """Takes over the agents of PostgreSQL: new ones come in, changed ones change, missing ones get no more calls
         and go when offline. Returns the new ones."""
         found = {row["id"]: row for row in rows}
+        now, monotonic = self._clock.now(), self._clock.monotonic()
         new = []
         for id_, row in found.items():
             agent = self._agents.get(id_)
             if agent is None:
                 names = row["name"], row["endpoint"], frozenset(row["queues"]), row["default_region"]
                 agent = Agent(id_, row["tenant_id"], *names, since=row["state_at"])
+                agent.since_monotonic = monotonic - max(0.0, (now - agent.since).total_seconds())
                 self._agents[id_] = agent
                 new.append(agent)
             agent.name, agent.endpoint, agent.queues = row["name"], row["endpoint"], frozenset(row["queues"])
@@ -99,12 +102,12 @@ class Agents:
             return
         before, agent.state = agent.state, after
         agent.since, agent.reason = self._clock.now(), reason
-        if after is AgentState.READY:
-            agent.idle_since = self._clock.monotonic()
+        monotonic = self._clock.monotonic()
+        lasted, agent.since_monotonic = monotonic - agent.since_monotonic, monotonic
         if after is AgentState.OFFLINE:
             agent.leg, agent.pause_after = None, None
         log.info("agent.state", agent=agent.name, transition=f"{before} -[{do}]-> {after}", reason=reason)
-        self._on_step(agent, before)
+        self._on_step(agent, before, lasted)
         if after not in IN_CALL:
             agent.attempt = None
 
@@ -115,7 +118,11 @@ class Agents:
             for a in self._agents.values()
             if a.state is AgentState.READY and queue in a.queues and a.tenant_id == tenant_id
         ]
-        return sorted(free, key=lambda agent: agent.idle_since)
+        return sorted(free, key=lambda agent: agent.since_monotonic)
+
+    def serving(self, queue: str, tenant_id: int) -> list[Agent]:
+        """All agents of a queue, whatever they do."""
+        return [a for a in self._agents.values() if queue in a.queues and a.tenant_id == tenant_id]
 
     def legs(self) -> dict[int, str]:
         """Agent id → the channel that we believe stands for them."""

@@ -20,7 +20,8 @@ log = structlog.get_logger(__name__)
 @dataclass(slots=True)
 class Call:
     """A live attempt. `agent_id`: who is reserved for it or talks on it; `for_agent`: whose agreed callback it is.
-    `waits`: answered, and nobody for it yet."""
+    `waits`: answered, and nobody for it yet. `chance`: of being answered by a person, as it was believed when the line
+    was started. `counted`: whether the answer was abandoned, once that is sure."""
 
     attempt: str
     campaign: Campaign
@@ -35,6 +36,12 @@ class Call:
     waits: bool = False
     joining: bool = False  # a request to put it into an agent's bridge is under way
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
+    joined_monotonic: float | None = None
+    chance: float = 1.0
+    segment: int | None = None  # what its chance was taken from
+    learned: bool = False  # how the line ended has been told to the pacing, or never will be
+    counted: bool | None = None
+    cut_short: bool = False  # we ended it before it could end by itself
 
     @property
     def state(self) -> State:

@@ -4,13 +4,18 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from dialerd.core import retry
+from dialerd.core.abandonment import Allowance
 from dialerd.core.causes import LIVE_ANSWERS, Outcome
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
-from dialerd.places.terms import of_campaign
+from dialerd.engine.books import Book
+from dialerd.pacing.pilot import Pilot
+from dialerd.pacing.snapshot import Snapshot
+from dialerd.places.terms import allowance, of_campaign
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
 
@@ -45,6 +50,12 @@ class Campaign:
     default_region: str  # the tenant's
     started_at: datetime | None
     completed_at: datetime | None
+    pacing_ratio: float = 3.0
+    serial_interval_seconds: float | None = None  # one call at a time, and so long between two
+    weight: float = 1.0  # its share where campaigns dial for the same agents
+    tenant_max_calls: int | None = None
+    allowance: Allowance = field(default_factory=Allowance)
+    grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
     pending: int = 0
     connect_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
@@ -53,6 +64,13 @@ class Campaign:
     judged: Judgement | None = None
     noted: tuple[str, tuple[int, ...]] | None = None  # version and open zone sets as last put on record
     promoted: float = 0.0  # monotonic; when contacts whose time had come were last put back into the queue
+    pilot: Pilot = field(default_factory=lambda: Pilot(2.0))
+    book: Book = field(default_factory=Book)
+    seen: Snapshot | None = None  # what its last decision was made from
+    asked_monotonic: float = 0.0
+    claiming: int = 0  # lines that a claim under way has asked for
+    held: bool = False  # it wanted more lines than its trunk's rate lets out at once
+    ended_monotonic: float | None = None  # when its last call ended
 
     def judge(self, sets: ZoneSets, country_of: Mapping[str, str], now: datetime) -> Judgement:
         """Where this campaign may call now (kept for as long as it holds)."""
@@ -64,8 +82,20 @@ class Campaign:
         """The settings of a newer reading; what is known live stays."""
         for name in _SETTINGS:
             setattr(self, name, getattr(other, name))
+        self.pilot.grace = self.patience_seconds
         self.judged = None
         self.idle_until = 0.0
+
+    @property
+    def from_answer(self) -> bool:
+        """Whether the grace of an answered call runs from the answer, not from the end of the greeting: from when
+        machine detection has heard it, which is when the call is ours."""
+        return self.allowance.clock_start == "answer"
+
+    @property
+    def patience_seconds(self) -> float:
+        """What is left of the grace, as a rule, when an answered call is ours: machine detection uses it up."""
+        return 0.0 if self.from_answer and self.machine_detection != "off" else self.grace_seconds
 
     def counts(self) -> Counts:
         """How its attempts ended so far."""
@@ -85,13 +115,22 @@ class Campaign:
 
 _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
-    "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at",
+    "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
+    "serial_interval_seconds", "weight", "tenant_max_calls",
 )  # fmt: skip
-_SETTINGS = (*_SAME, "retry", "terms")
+_SETTINGS = (*_SAME, "retry", "terms", "allowance", "grace_seconds")
 
 
-def from_row(row: Mapping[str, Any]) -> Campaign:
-    """A campaign from a row of the query `terms.campaigns`. Reads data files the first time: not on the loop."""
+def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
+    """A campaign from a row of the query `terms.campaigns`. `grace_seconds`: the installation's; a legal profile's
+    that is shorter replaces it. Reads data files the first time: not on the loop."""
     rules = retry.Rules(row["max_retries"], row["retry_delay_seconds"], retry.read(row["retry_rules"]))
     settings = {name: row[name] for name in _SAME}
-    return Campaign(id=row["id"], tenant_id=row["tenant_id"], retry=rules, terms=of_campaign(row), **settings)
+    allowed = allowance(row["legal_profile"])
+    settings["ring_timeout_seconds"] = max(row["ring_timeout_seconds"], ceil(allowed.min_ring_seconds))
+    campaign = Campaign(
+        id=row["id"], tenant_id=row["tenant_id"], retry=rules, terms=of_campaign(row), allowance=allowed,
+        grace_seconds=min(grace_seconds, allowed.grace_seconds), **settings,
+    )  # fmt: skip
+    campaign.pilot.grace = campaign.patience_seconds
+    return campaign

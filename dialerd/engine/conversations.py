@@ -21,17 +21,17 @@ from dialerd.core.attempt import Event, Kind, State
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.calls import Call, Calls
+from dialerd.engine.node import Spawn
 
 log = structlog.get_logger(__name__)
 
 _PHONE_RINGS_SECONDS = 30
 _BRIDGE_TROUBLE = (404, 409)  # addChannel: no such bridge, or not ours; 400 and 422 are about the channel
 
-Spawn = Callable[[Coroutine[Any, Any, None], str], None]
-
 
 class Conversations:
-    """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks."""
+    """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks.
+    `nobody_came` is told of each call whose grace is over."""
 
     def __init__(
         self,
@@ -39,17 +39,17 @@ class Conversations:
         agents: Agents,
         ari: AriLink,
         clock: Clock,
-        grace_seconds: float,
         spawn: Spawn,
         doubt: Callable[[], None],
+        nobody_came: Callable[[Call], None],
     ) -> None:
         self._calls = calls
         self._agents = agents
         self._ari = ari
         self._clock = clock
-        self._grace = grace_seconds
         self._spawn = spawn
         self._doubt = doubt
+        self._on_nobody_came = nobody_came
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -63,6 +63,9 @@ class Conversations:
         elif machine == "MACHINE" and call.campaign.machine_detection == "drop":
             self._spawn(self._hang_up(attempt), f"hang up {attempt}")
         else:
+            if call.campaign.from_answer and call.facts.answered_at is not None:
+                detection = max(0.0, (at - call.facts.answered_at).total_seconds())
+                call.arrived_monotonic = self._clock.monotonic() - detection
             self.offer(call)
 
     def offer(self, call: Call) -> None:
@@ -77,7 +80,7 @@ class Conversations:
         if call.arrived_monotonic is None or call.state is State.CONNECTED:
             call.arrived_monotonic = now  # one that lost its agent in mid-talk gets a grace of its own
         call.waits = True
-        left = max(0.0, self._grace - (now - call.arrived_monotonic))
+        left = max(0.0, call.campaign.grace_seconds - (now - call.arrived_monotonic))
         asyncio.get_running_loop().call_later(left, self._nobody_came, call, call.arrived_monotonic)
 
     def joined(self, attempt: str, bridge: str, at: datetime) -> None:
@@ -155,7 +158,8 @@ class Conversations:
         """The end of the grace that began at `since`; a call that got another one meanwhile is not meant."""
         if call.waits and call.arrived_monotonic == since and call.attempt in self._calls:
             call.waits = False
-            log.info("call.nobody_free", attempt=call.attempt, grace_seconds=self._grace)
+            log.info("call.nobody_free", attempt=call.attempt, grace_seconds=call.campaign.grace_seconds)
+            self._on_nobody_came(call)
             self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
 
     async def _to_message(self, attempt: str) -> None:

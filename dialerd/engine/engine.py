@@ -26,12 +26,16 @@ from dialerd.core.retry import after
 from dialerd.core.status import AgentRefused, Health, Link, LiveEvent, Status, to_json
 from dialerd.engine import record, report
 from dialerd.engine.agents import Agent, Agents
+from dialerd.engine.bookkeeper import Bookkeeper
 from dialerd.engine.bus import Bus
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
 from dialerd.engine.desk import Caller
+from dialerd.engine.dialing import Dialing
+from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
+from dialerd.engine.node import Node
 from dialerd.engine.pacer import Pacer
 from dialerd.engine.reconciler import Reconciler
 from dialerd.engine.stasis import Stasis
@@ -80,22 +84,25 @@ class Engine:
         self._caller_ids = CallerIds(redis, config.dialing.reservation_seconds, self._usage)
         self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
         self._ari = AriLink(config.ari, clock, self._ari_event, self._asterisk_changed)
+        self._lessons = Lessons(clock, self._campaigns)
         self._conversations = Conversations(
-            self._calls, self._agents, self._ari, clock, config.dialing.grace_seconds, self._spawn, self._doubt
+            self._calls, self._agents, self._ari, clock, self._spawn, self._doubt, self._lessons.nobody_came
         )
         self._stasis = Stasis(self._calls, self._conversations)
-        claiming = asyncio.Lock()
-        self._reconciler = Reconciler(
-            config, clock, self._calls, self._agents, self._campaigns, self._conversations, self._ari, self._ledger,
-            lambda: self._db.pool, claiming, self._stir,
+        self._node = Node(
+            config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
+            lambda: self._db.pool, self.gate, self._spawn,
         )  # fmt: skip
+        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir)
         self._loader = Loader(
-            config, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._campaign_changed, self._stir
-        )
-        self._pacer = Pacer(
-            config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ami, self._caller_ids,
-            self._ledger, lambda: self._db.pool, claiming, self.gate, self._loader.used_up,
+            config, clock, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._campaign_changed,
+            self._stir,
         )  # fmt: skip
+        self._dialing = Dialing(
+            self._node, self._ami, self._caller_ids, lambda claimed: self._pacer.claimed(claimed), self._loader.used_up
+        )
+        self._bookkeeper = Bookkeeper(self._node, self._stir)
+        self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 
     def tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Name → what runs for as long as the daemon does."""
@@ -108,6 +115,8 @@ class Engine:
             "ari": self._ari.run(),
             "reconciler": self._reconciler.run(),
             "pacer": self._pacer.run(),
+            "books": self._bookkeeper.run(),
+            "decisions": self._bookkeeper.decisions.run(),
             "figures": self._publish_figures(),
             "sealer": Sealer(lambda: self._db.pool).run(),
             "eraser": Eraser(lambda: self._db.pool, self._clock).run(),
@@ -119,6 +128,7 @@ class Engine:
         if call.state is State.ENDED:
             self._finish(call, event)
         else:
+            self._lessons.learned(call, event)
             self._ledger.put(*record.learned(call, event))
             if core.is_settling(call.facts) and event.kind in (Kind.HUNG_UP, Kind.REFUSED):
                 asyncio.get_running_loop().call_later(_SETTLE_SECONDS, self._settle, call.attempt)
@@ -136,7 +146,7 @@ class Engine:
 
     def _finish(self, call: Call, event: Event) -> None:
         campaign, now = call.campaign, self._clock.now()
-        outcome = core.outcome(call.facts, self._config.dialing.grace_seconds)
+        outcome = core.outcome(call.facts, campaign.grace_seconds, campaign.from_answer)
         retry = after(outcome, call.history, campaign.retry, now)
         self._ledger.put(*record.ended(call, event, outcome, retry, core.ended_at(call.facts, now)))
         campaign.outcomes[outcome] = campaign.outcomes.get(outcome, 0) + 1
@@ -144,6 +154,7 @@ class Engine:
         log.info(
             "call.ended", attempt=call.attempt, campaign=campaign.id, outcome=outcome.value, cause=call.facts.cause
         )
+        self._lessons.ended(call, outcome)
         self._ami.forget(call.attempt)
         self._conversations.call_ended(call)
         self._spawn(self._release(call.attempt), f"release {call.attempt}")
@@ -151,7 +162,8 @@ class Engine:
     async def _release(self, attempt: str) -> None:
         await self._caller_ids.release(attempt, self._clock.now())
 
-    def _agent_stepped(self, agent: Agent, before: AgentState) -> None:
+    def _agent_stepped(self, agent: Agent, before: AgentState, seconds: float) -> None:
+        self._lessons.stepped(agent, before, seconds)
         self._ledger.put(record.agent_step(agent, self._config.node))
         self._bus.publish("agent", to_json(agent.status()))
         self._stir()
@@ -253,6 +265,8 @@ class Engine:
         self._stir()
         log.info("drain.begins", calls=len(self._calls), seconds=self._config.dialing.drain_seconds)
         if not await self._quiet(self._config.dialing.drain_seconds):
+            for call in self._calls:
+                call.cut_short = True
             await asyncio.gather(*(self._end_channel(call.attempt) for call in self._calls))
             await self._quiet(_SETTLE_SECONDS * 2)
         await asyncio.gather(*(self._end_channel(leg) for leg in self._agents.legs().values()))
@@ -265,6 +279,7 @@ class Engine:
         try:
             async with asyncio.timeout(_SETTLE_SECONDS * 2):
                 await self._ledger.written()
+                await self._bookkeeper.decisions.flush()
         except TimeoutError:
             log.error("drain.record_incomplete", does="the next start reconciles what is missing")
 
@@ -311,7 +326,7 @@ class Engine:
         """See web/port.py."""
         return report.status(
             self._config.node, self._clock.now(), self._started_at, self._draining, self.gate(), self._links(),
-            self._campaigns.values(), self._calls, self._agents, self._config.trunks,
+            self._campaigns.values(), self._calls, self._agents, self._config.trunks, self._clock.monotonic(),
         )  # fmt: skip
 
     def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
@@ -344,7 +359,7 @@ class Engine:
     def _call_data(self, call: Call) -> dict[str, Any]:
         outcome = None
         if call.state is State.ENDED:
-            outcome = core.outcome(call.facts, self._config.dialing.grace_seconds).value
+            outcome = core.outcome(call.facts, call.campaign.grace_seconds, call.campaign.from_answer).value
         return {
             "attempt": call.attempt, "campaign": call.campaign.id, "state": call.state.value, "outcome": outcome,
             "number": masked(call.e164),

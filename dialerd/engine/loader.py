@@ -6,6 +6,7 @@ from collections.abc import Callable
 import asyncpg
 import structlog
 
+from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.core.causes import Outcome
 from dialerd.engine import reconciler
@@ -31,6 +32,7 @@ class Loader:
     def __init__(
         self,
         config: Config,
+        clock: Clock,
         campaigns: dict[int, Campaign],
         zone_sets: dict[int, tuple[str, ...]],
         agents: Agents,
@@ -39,6 +41,7 @@ class Loader:
         on_loaded: Callable[[], None],
     ) -> None:
         self._config = config
+        self._clock = clock
         self._campaigns = campaigns
         self._zone_sets = zone_sets
         self._agents = agents
@@ -100,13 +103,16 @@ class Loader:
     async def _load_campaigns(self, pool: asyncpg.Pool) -> None:
         self._zone_sets.update(await terms.zone_sets(pool))  # an import may have brought new ones
         rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns), True)
+        grace = self._config.dialing.grace_seconds
         # Calendars and legal profiles come from files, and the first calendars take some tenths of a second.
-        for fresh in await asyncio.to_thread(lambda: [from_row(row) for row in rows]):
+        for fresh in await asyncio.to_thread(lambda: [from_row(row, grace) for row in rows]):
             known = self._campaigns.get(fresh.id)
             before = known.state if known else None
             if known is None:
                 counts = await pool.fetch(_COUNTS, fresh.id)
                 fresh.outcomes = {Outcome(r["outcome"]): r["n"] for r in counts}
+                if fresh.outcomes:  # when its last call ended is not known: the pause after it counts from now
+                    fresh.ended_monotonic = self._clock.monotonic()
                 self._campaigns[fresh.id] = known = fresh
             else:
                 known.take_settings(fresh)

@@ -13,18 +13,16 @@ import structlog
 
 from dialerd.ari.link import AriLink
 from dialerd.ari.transport import AriError
-from dialerd.clock import Clock
-from dialerd.config import Config
 from dialerd.core import ids
 from dialerd.core.agent import AgentState, Do
 from dialerd.core.attempt import Event, Facts, Kind, State
 from dialerd.core.reconcile import Channel, plan
 from dialerd.core.retry import History
-from dialerd.engine.agents import Agent, Agents
-from dialerd.engine.calls import Call, Calls
+from dialerd.engine.agents import Agent
+from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
-from dialerd.store.ledger import Ledger
+from dialerd.engine.node import Node
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -37,30 +35,15 @@ _LIVE_ATTEMPTS = queries("engine").live_attempts
 class Reconciler:
     """`done` says whether one has succeeded since the last loss: before that nothing is dialled."""
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        calls: Calls,
-        agents: Agents,
-        campaigns: dict[int, Campaign],
-        conversations: Conversations,
-        ari: AriLink,
-        ledger: Ledger,
-        pool: Callable[[], asyncpg.Pool | None],
-        claiming: asyncio.Lock,
-        on_done: Callable[[], None],
-    ) -> None:
-        self._config = config
-        self._clock = clock
-        self._calls = calls
-        self._agents = agents
-        self._campaigns = campaigns
+    def __init__(self, node: Node, conversations: Conversations, ari: AriLink, on_done: Callable[[], None]) -> None:
+        self._node = node
+        self._config = node.config
+        self._clock = node.clock
+        self._calls = node.calls
+        self._agents = node.agents
+        self._campaigns = node.campaigns
         self._conversations = conversations
         self._ari = ari
-        self._ledger = ledger
-        self._pool = pool
-        self._claiming = claiming
         self._on_done = on_done
         self._wanted = asyncio.Event()
         self.done = False
@@ -79,7 +62,7 @@ class Reconciler:
             except TimeoutError:
                 pass
             self._wanted.clear()
-            pool = self._pool()
+            pool = self._node.pool()
             if pool is None or not self._ari.up:
                 continue
             try:
@@ -121,17 +104,26 @@ class Reconciler:
     async def _take_over(self, pool: asyncpg.Pool) -> None:
         """Attempts of this node that are live in PostgreSQL and unknown here: a daemon's before us, or a claim whose
         COMMIT reply was lost. They may have been dialled, so they never are again."""
-        async with self._claiming:  # else a claim that is just being answered would look like one of these
-            known = {call.attempt for call in self._calls} | self._ledger.ending
-            rows = await pool.fetch(_LIVE_ATTEMPTS, self._config.node)
+        rows = await self._unknown(pool)
+        if rows:  # a claim that is just being answered looks like one of these
+            if self._node.claims:
+                await asyncio.wait(list(self._node.claims))
+            first = {row["id"] for row in rows}
+            rows = [row for row in await self._unknown(pool) if row["id"] in first]
         for row in rows:
             campaign = self._campaigns.get(row["campaign_id"])
-            if row["id"] in known or row["id"] in self._calls or campaign is None:
+            if campaign is None:
                 continue
             age = (self._clock.now() - row["claimed_at"]).total_seconds()
             call = _from_row(row, campaign, self._clock.monotonic() - age)
             log.info("reconcile.take_over", attempt=call.attempt, state=call.state.value)
             self._calls.add(call)
+
+    async def _unknown(self, pool: asyncpg.Pool) -> list[Mapping[str, Any]]:
+        """Attempts that are live in PostgreSQL, and neither here nor about to be written as ended."""
+        known = {call.attempt for call in self._calls} | self._node.ledger.ending
+        rows = await pool.fetch(_LIVE_ATTEMPTS, self._config.node)
+        return [row for row in rows if row["id"] not in known and row["id"] not in self._calls]
 
     def _adopt(
         self,
@@ -243,5 +235,5 @@ def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: flo
     return Call(
         row["id"], campaign, row["contact_id"], row["e164"], History(row["attempts"], row["tries"]),
         facts, claimed_monotonic,
-        caller_id=row["caller_id"], agent_id=row["agent_id"],
+        caller_id=row["caller_id"], agent_id=row["agent_id"], chance=campaign.pilot.chance(),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from dialerd import __version__
 from dialerd.config import Trunk
 from dialerd.core.attempt import State
 from dialerd.core.causes import Outcome
-from dialerd.core.status import CampaignStatus, Lines, Link, Status, TrunkStatus
+from dialerd.core.status import BudgetWindow, CampaignStatus, Lines, Link, Pacing, Status, TrunkStatus
 from dialerd.engine.agents import Agents
 from dialerd.engine.calls import Calls
 from dialerd.engine.campaign import Campaign
@@ -25,6 +25,7 @@ def status(
     calls: Calls,
     agents: Agents,
     trunks: Mapping[str, Trunk],
+    monotonic: float,
 ) -> Status:
     """The whole picture of this node."""
     return Status(
@@ -36,14 +37,14 @@ def status(
         dialing_allowed=gate is None,
         dialing_reason=gate or "",
         links=tuple(links),
-        campaigns=tuple(_campaign(c, calls) for c in campaigns),
+        campaigns=tuple(_campaign(c, calls, monotonic) for c in campaigns),
         agents=tuple(agent.status() for agent in agents),
         trunks=tuple(TrunkStatus(name, calls.on_trunk(name), trunk.max_calls) for name, trunk in trunks.items()),
         calls_by_state=calls.by_state(),
     )
 
 
-def _campaign(campaign: Campaign, calls: Calls) -> CampaignStatus:
+def _campaign(campaign: Campaign, calls: Calls, monotonic: float) -> CampaignStatus:
     counts = campaign.counts()
     dialled = counts.attempts - campaign.outcomes.get(Outcome.NOT_SENT, 0)
     lines = _lines(campaign, calls)
@@ -58,8 +59,31 @@ def _campaign(campaign: Campaign, calls: Calls) -> CampaignStatus:
         counts=replace(counts, attempts=counts.attempts + len(calls.of(campaign.id))),
         answer_rate=counts.live_answers / dialled if dialled else None,
         abandonment_rate=counts.abandoned / counts.live_answers if counts.live_answers else None,
+        abandonment_budget=campaign.allowance.cap,
         connect_ms=campaign.percentiles(),
         decision=campaign.decision,
+        pacing=_pacing(campaign, monotonic),
+    )
+
+
+def _pacing(campaign: Campaign, monotonic: float) -> Pacing:
+    allowance, book = campaign.allowance, campaign.book
+    model = campaign.pilot.last if campaign.dial_mode == "predictive" else None
+    budget = book.budget(monotonic, allowance.cap)
+    windows = zip(book.starts, budget.windows, strict=True) if budget else ()
+    return Pacing(
+        mode=campaign.dial_mode,
+        lines=campaign.seen.shared_lines if campaign.seen and campaign.state == "active" else 0,
+        answer_chance=model.curves.chance if model else None,
+        ring_seconds=round(model.ring_seconds, 1) if model else None,
+        service_seconds=round(model.service_seconds, 1) if model else None,
+        risk=budget.risk(campaign.seen.agents) if budget and campaign.seen else None,
+        cap=allowance.cap,
+        cap_source=allowance.source,
+        grace_seconds=campaign.grace_seconds,
+        windows=tuple(
+            BudgetWindow(since, w.answers, w.abandoned, allowance.cap * w.answers - w.abandoned) for since, w in windows
+        ),
     )
 
 

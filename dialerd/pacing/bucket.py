@@ -22,6 +22,10 @@ class Bucket:
         """Uses up n of the tokens that `available` has just shown."""
         self.tokens -= n
 
+    def give_back(self, n: int) -> None:
+        """Takes back tokens that were not needed after all; what is too much for the bucket is lost."""
+        self.tokens += n
+
     def next_in(self) -> float:
         """Seconds until the next token, after `available` gave 0."""
         return max(0.0, (1.0 - self.tokens) / self.rate)

@@ -24,6 +24,16 @@ class Pilot:
         self._drawn_at = self._asked_at = float("-inf")
         self._drawn_from = 0.0
 
+    @property
+    def grace(self) -> float:
+        """Seconds."""
+        return self._grace
+
+    @grace.setter
+    def grace(self, seconds: float) -> None:
+        if seconds != self._grace:
+            self._grace, self._model = seconds, None
+
     def decide(self, now: float, snapshot: Snapshot, segment: Hashable = None) -> Decision:
         """How many lines to start; `segment`: the list that is being dialled."""
         return policy.decide(snapshot, self.model(now, snapshot, segment) if snapshot.mode == "predictive" else None)
@@ -43,6 +53,11 @@ class Pilot:
         elif now > self._asked_at + _CHANCE_EVERY:
             self._model = self._model.with_chance(round(learner.chances.of(segment), 4))
             self._asked_at = now
+        return self._model
+
+    @property
+    def last(self) -> Model | None:
+        """What the last decision was made from."""
         return self._model
 
     @property

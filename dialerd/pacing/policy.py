@@ -60,6 +60,8 @@ def _cautious(s: Snapshot, why: str) -> Decision:
 
 def _power(s: Snapshot) -> Decision:
     """A fixed number of lines for each free agent, as long as the abandoned calls are within the budget."""
+    if s.agents == 0:
+        return Decision(0, "no agent is at work, and without agents nothing is dialled: there is no broadcast yet")
     if (why := _no_budget(s)) is not None:
         return _cautious(s, why)
     ratio = max(1.0, min(_MOST_LINES_PER_AGENT, s.pacing_ratio))
@@ -101,7 +103,7 @@ def _capped(decision: Decision, s: Snapshot) -> Decision:
     if room < decision.lines and room <= s.headroom:
         return Decision(room, f"{decision.reason}; campaign cap of {s.max_concurrent_calls} leaves {room}")
     if s.headroom < decision.lines:
-        return Decision(max(0, s.headroom), f"{decision.reason}; trunk leaves {max(0, s.headroom)}")
+        return Decision(max(0, s.headroom), f"{decision.reason}; trunk and tenant leave {max(0, s.headroom)}")
     return decision
 
 

@@ -6,6 +6,8 @@ from datetime import time
 from functools import lru_cache
 from typing import Any
 
+from dialerd.core.abandonment import Allowance
+from dialerd.core.abandonment import of_profile as of_abandonment
 from dialerd.core.calendar import MIDNIGHT, Window
 from dialerd.core.limits import Limit, Lockout, of_profile, parse
 from dialerd.core.profile import ProfileRefused
@@ -44,6 +46,15 @@ def _limits(
         return limits, lockouts
     more, locks = of_profile(legal)
     return limits + more, lockouts + tuple(replace(lock, name=f"{legal.name}_{lock.name}") for lock in locks)
+
+
+def allowance(legal_profile: str | None) -> Allowance:
+    """What a campaign with this profile may abandon. Of one that is not usable dialerd's own: nothing is dialled then.
+    Reads data files the first time."""
+    try:
+        return of_abandonment(profile(legal_profile) if legal_profile else None)
+    except (UnknownProfile, ProfileRefused):
+        return Allowance()
 
 
 def _time(text: str) -> time:

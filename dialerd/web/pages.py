@@ -33,6 +33,7 @@ class Pages:
             share=_share,
             line_words=words.LINE_WORDS,
             outcomes=_OUTCOMES,
+            pacing_words=words.pacing_words,
             verbs=verbs,
         )
 

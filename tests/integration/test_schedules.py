@@ -17,8 +17,9 @@ from dialerd.config import Trunk
 from dialerd.engine.agents import Agents
 from dialerd.engine.calls import Calls
 from dialerd.engine.campaign import Campaign
+from dialerd.engine.dialing import Dialing
 from dialerd.engine.loader import Loader
-from dialerd.engine.pacer import Pacer
+from dialerd.engine.node import Node
 from dialerd.places.profiles import names
 from dialerd.places.zones import country_of
 from tests.integration.test_admin import Admin, runner
@@ -56,14 +57,16 @@ class Engine:
     async def claim(self, id_: int, now: datetime, want: int = 10) -> Any:
         """What the engine claims for a campaign at `now`, as it is stored at this moment."""
         states: list[Any] = []
-        loader_parts: list[Any] = [None, self.campaigns, self.sets, None, None, lambda c, b: states.append(b), None]
+        settings = SimpleNamespace(trunks={"t": Trunk(endpoint="t")}, node="n", dialing=config.Dialing())
+        loader_parts: list[Any] = [settings, At(now), self.campaigns, self.sets, None, None,
+                                   lambda c, b: states.append(b), None]  # fmt: skip
         await Loader(*loader_parts)._load_campaigns(self.pool)
-        settings = SimpleNamespace(trunks={"t": Trunk(endpoint="t")}, node="n")
         agents = Agents(At(now), lambda *_: None)
-        parts: list[Any] = [settings, At(now), Calls(lambda *_: None), agents, self.campaigns, self.sets, None, None,
-                            None, lambda: self.pool, asyncio.Lock(), lambda: None, None]  # fmt: skip
+        parts: list[Any] = [settings, At(now), Calls(lambda *_: None), agents, self.campaigns, self.sets, None,
+                            lambda: self.pool, lambda: None, None]  # fmt: skip
         judgement = self.campaigns[id_].judge(self.sets, country_of(), now)
-        return await Pacer(*parts)._claim(self.campaigns[id_], want, judgement)
+        rest: list[Any] = [None] * 4
+        return await Dialing(Node(*parts), *rest).claim(self.campaigns[id_], want, judgement)
 
     async def judge(self, id_: int, now: datetime, zone: str = "Europe/Helsinki") -> bool:
         """Whether the engine would give the claim this zone. `now` may be far from the database's clock."""

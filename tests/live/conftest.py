@@ -17,8 +17,8 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
-    """PBX, carrier, four phones, PostgreSQL and Redis. People ring for half a second and talk for about three."""
-    with Site(agents=4, subscribers=Subscribers(ring_seconds=0.5, talk_seconds=3), fsync=False) as site:
+    """PBX, carrier, six phones, PostgreSQL and Redis. People ring for half a second and talk for about three."""
+    with Site(agents=6, subscribers=Subscribers(ring_seconds=0.5, talk_seconds=3), fsync=False) as site:
         site.lab.wait_registered()
         yield site
 

@@ -1,8 +1,10 @@
 """What a live test works with: the installation, a database and daemon of its own, and the invariants at its end."""
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -10,6 +12,7 @@ import asyncpg
 from dialerd.core.ids import is_attempt
 from lab.carrier import Invite
 from lab.daemon import Daemon
+from lab.robots import Habits, Robots
 from lab.site import Site
 from lab.subscribers import Behaviour, number
 from tests.terms import add_contacts
@@ -177,3 +180,29 @@ class Place:
         if not self.may_lose_cdrs:
             missing = set(invites) - self.site.lab.cdrs()
             assert not missing, f"I7: no CDR for {missing}"
+
+
+@contextmanager
+def subscribers(place: Place, **milliseconds: int) -> Iterator[None]:
+    """Other ring and talk times for a while."""
+    usual = {"RING_MS": 500, "TALK_MS": 3000}
+    try:
+        for name, value in milliseconds.items():
+            place.site.lab.carrier.cli(f"dialplan set global {name} {value}")
+        yield
+    finally:
+        for name, value in usual.items():
+            place.site.lab.carrier.cli(f"dialplan set global {name} {value}")
+
+
+@asynccontextmanager
+async def robots(place: Place, names: list[str], wrap_up_seconds: float) -> AsyncIterator[None]:
+    """Agents who come, wrap up for about so long, and never pause or hang up."""
+    habits = Habits(wrap_up_seconds=wrap_up_seconds, pause_chance=0.0, hangup_chance=0.0)
+    stop = asyncio.Event()
+    running = asyncio.create_task(Robots(place.daemon.url, place.site.token, names, habits).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running

@@ -5,7 +5,6 @@ The names in brackets are the rows of the fault matrix. The invariants are asser
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import redis
@@ -13,7 +12,7 @@ import redis
 from lab.proxy import Proxy
 from lab.site import Site
 from lab.subscribers import Behaviour
-from tests.live.place import Place
+from tests.live.place import Place, subscribers
 
 pytestmark = pytest.mark.live
 
@@ -42,19 +41,6 @@ def through(place: Place, **proxies: Proxy) -> None:
         for name, p in proxies.items()
     }
     place.configure(**changes)
-
-
-@contextmanager
-def subscribers(place: Place, **milliseconds: int) -> Iterator[None]:
-    """Other ring and talk times for a while."""
-    usual = {"RING_MS": 500, "TALK_MS": 3000}
-    try:
-        for name, value in milliseconds.items():
-            place.site.lab.carrier.cli(f"dialplan set global {name} {value}")
-        yield
-    finally:
-        for name, value in usual.items():
-            place.site.lab.carrier.cli(f"dialplan set global {name} {value}")
 
 
 def link(place: Place, name: str) -> str:

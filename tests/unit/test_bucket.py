@@ -7,6 +7,7 @@ from dialerd.pacing.bucket import Bucket
 
 RATES = st.floats(0.1, 1000)
 STEPS = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 50)), min_size=1, max_size=60)
+SLOW_STEPS = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60)
 
 
 @given(RATES, st.floats(0, 1e6), STEPS)
@@ -26,6 +27,22 @@ def test_over_any_interval_it_gives_no_more_than_the_rate_and_a_burst(
         for end, n in given_out[first:]:
             total += n
             assert total <= rate * (end - begin) + burst + 1e-6
+
+
+@given(RATES, SLOW_STEPS)
+def test_what_is_given_back_makes_no_burst(rate: float, steps: list[tuple[float, int, int]]) -> None:
+    """A claim takes tokens for all that it asks for, and learns later how many it needed."""
+    bucket, now, out = Bucket(rate), 0.0, 0
+    for pause, want, back in steps:
+        now += pause
+        back = min(out, back)
+        bucket.give_back(back)
+        out -= back
+        n = min(want, bucket.available(now))
+        bucket.take(n)
+        out += n
+    assert bucket.available(now) <= max(1.0, rate / 5)
+    assert out <= rate * now + max(1.0, rate / 5) + 1e-6
 
 
 @given(RATES, st.floats(0, 1e6))

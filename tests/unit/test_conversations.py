@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dialerd.ari.transport import AriError
 from dialerd.clock import Clock
+from dialerd.core.abandonment import Allowance
 from dialerd.core.agent import AgentState
-from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.attempt import Event, Facts, Kind, outcome
+from dialerd.core.causes import Outcome
 from dialerd.core.retry import History, Rules
 from dialerd.core.schedule import Schedule
 from dialerd.core.terms import Terms
@@ -57,13 +60,14 @@ class Stage:
         for agent in self.agents:
             agent.state, agent.leg = AgentState.READY, f"dialerd-agent-{agent.id}-00000000"
         self.tasks: set[asyncio.Task[None]] = set()
+        self.abandoned: list[Call] = []
         self.talk = Conversations(
-            self.calls, self.agents, self.ari, Clock(), grace, self._spawn, lambda: None  # type: ignore[arg-type]
+            self.calls, self.agents, self.ari, Clock(), self.spawn, lambda: None, self.abandoned.append  # type: ignore[arg-type]
         )  # fmt: skip
-        self.call = Call(ATTEMPT, campaign(), 1, "+358401234567", History(1, {}), Facts(NOW), 0.0)
+        self.call = Call(ATTEMPT, campaign(grace_seconds=grace), 1, "+358401234567", History(1, {}), Facts(NOW), 0.0)
         self.calls.add(self.call)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self.tasks.add(asyncio.create_task(work, name=name))
 
     def agent(self, id_: int) -> Agent:
@@ -79,11 +83,12 @@ class Stage:
             await asyncio.sleep(0)
 
 
-def campaign() -> Campaign:
+def campaign(**changes: Any) -> Campaign:
     terms = Terms(Schedule(()))
-    return Campaign(
+    found = Campaign(
         1, 1, "c", "active", "progressive", "q", "t", None, Rules(0, 0, {}), 10, 30, 5, "off", terms, "FI", None, None
     )  # fmt: skip
+    return replace(found, **changes)
 
 
 async def test_a_caller_whose_agent_has_no_bridge_goes_to_one_other_agent_only() -> None:
@@ -106,7 +111,33 @@ async def test_a_caller_who_has_found_another_agent_is_not_sent_to_the_message_w
     stage.talk.joined(ATTEMPT, "dialerd-agent-2", NOW)
     await asyncio.wait_for(passed(0.1), 5)
     assert stage.ari.messages == []
+    assert stage.abandoned == []
     assert stage.states() == ["offline", "on_call"]
+
+
+@pytest.mark.parametrize(("clock", "messages"), [("answer", [ATTEMPT]), ("greeting_end", [])])
+async def test_where_the_law_counts_from_the_answer_machine_detection_uses_up_the_grace(
+    clock: Any, messages: list[str]
+) -> None:
+    stage = Stage(agents=0)
+    stage.call.campaign.allowance = Allowance(clock_start=clock)
+    stage.calls.learn(ATTEMPT, Event(Kind.DIAL_ENDED, NOW - timedelta(seconds=3), status="ANSWER"))
+    stage.talk.customer_arrived(ATTEMPT, NOW, "HUMAN")
+    await asyncio.wait_for(passed(0.05), 5)
+    assert stage.ari.messages == messages
+    end = NOW + timedelta(seconds=0.1)
+    for kind in (Kind.LEFT, Kind.HUNG_UP):
+        stage.calls.learn(ATTEMPT, Event(kind, end))
+    found = outcome(stage.call.facts, 2.0, stage.call.campaign.from_answer)
+    assert found == (Outcome.ABANDONED if messages else Outcome.HUNG_UP)
+
+
+async def test_with_nobody_free_within_the_campaigns_grace_the_message_plays_and_the_pacing_is_told() -> None:
+    stage = Stage(agents=0, grace=0.05)
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await asyncio.wait_for(passed(0.1), 5)
+    assert stage.ari.messages == [ATTEMPT]
+    assert stage.abandoned == [stage.call]
 
 
 @pytest.mark.parametrize("answer", [None, AriError(404, "addChannel", "Bridge not found")])

@@ -1,8 +1,10 @@
 """The loader when PostgreSQL fails a statement and stays connected. A fake pool: the real one cannot be told to."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
+from dialerd.clock import Clock
 from dialerd.engine.loader import Loader
 
 
@@ -21,7 +23,8 @@ class Pool:
 
 async def test_what_could_not_be_read_is_read_again_without_another_notification() -> None:
     loaded, pool = asyncio.Event(), Pool()
-    parts: list[Any] = [None, {}, {}, None, None, None, loaded.set]
+    config = SimpleNamespace(dialing=SimpleNamespace(grace_seconds=2.0))
+    parts: list[Any] = [config, Clock(), {}, {}, None, None, None, loaded.set]
     loader = Loader(*parts)
     task = asyncio.create_task(loader.run(lambda: pool))
     loader.notified("campaigns:1")

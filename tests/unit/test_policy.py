@@ -81,7 +81,7 @@ def test_calls_with_agents_count_against_the_campaigns_cap() -> None:
 
 
 def test_the_reason_names_the_cap_that_bound() -> None:
-    assert "trunk leaves 2" in decide(progressive(headroom=2)).reason
+    assert "trunk and tenant leave 2" in decide(progressive(headroom=2)).reason
     assert "campaign cap of 0 leaves 0" in decide(progressive(max_concurrent_calls=0)).reason
     assert decide(progressive(ready=0)).reason == "no agent is ready"
 

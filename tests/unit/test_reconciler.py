@@ -6,10 +6,15 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from dialerd.clock import Clock
 from dialerd.core.agent import AgentState, Do
-from dialerd.core.attempt import Event, Kind
+from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.reconcile import Channel
+from dialerd.core.retry import History
+from dialerd.engine.calls import Call
+from dialerd.engine.node import Node
 from dialerd.engine.reconciler import Reconciler
 from tests.unit.test_conversations import ATTEMPT, NOW, Stage
 
@@ -19,7 +24,10 @@ class Pool:
         return []
 
 
-async def reconcile(stage: Stage, bridges: dict[str, list[str]], meanwhile: Callable[[], None] = lambda: None) -> None:
+async def reconcile(
+    stage: Stage, bridges: dict[str, list[str]], meanwhile: Callable[[], None] = lambda: None, pool: Any = None,
+    claims: Any = (),
+) -> None:  # fmt: skip
     """One run: all legs and the caller are in the app, the bridges as given; `meanwhile` happens during the request."""
 
     async def list_channels() -> list[Channel]:
@@ -33,11 +41,12 @@ async def reconcile(stage: Stage, bridges: dict[str, list[str]], meanwhile: Call
     stage.ari.channels, stage.ari.bridges = list_channels, list_bridges  # type: ignore[attr-defined]
     config: Any = SimpleNamespace(node="n")
     ledger: Any = SimpleNamespace(ending=frozenset())
-    reconciler = Reconciler(
-        config, Clock(), stage.calls, stage.agents, {1: stage.call.campaign}, stage.talk, stage.ari, ledger,  # type: ignore[arg-type]
-        lambda: None, asyncio.Lock(), lambda: None,
+    node = Node(
+        config, Clock(), stage.calls, stage.agents, {1: stage.call.campaign}, {}, ledger, lambda: None, lambda: None,
+        stage.spawn, set(claims),
     )  # fmt: skip
-    await reconciler._reconcile(Pool())
+    reconciler = Reconciler(node, stage.talk, stage.ari, lambda: None)  # type: ignore[arg-type]
+    await reconciler._reconcile(pool or Pool())
     await stage.settle()
 
 
@@ -100,6 +109,44 @@ async def test_two_who_talk_stay_together() -> None:
     await reconcile(stage, bridges)
     assert stage.states() == ["on_call", "ready"]
     assert stage.ari.joins == []
+
+
+class Claiming(Pool):
+    """Shows an attempt that a claim has just written; the claim's answer arrives after the first look."""
+
+    def __init__(self, stage: Stage, arrives: bool) -> None:
+        self.stage, self.arrives = stage, arrives
+        self.asked = 0
+        self.claim: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def fetch(self, *_: Any) -> list[Any]:
+        self.asked += 1
+        asyncio.get_running_loop().call_soon(self._answer)
+        nothing = dict.fromkeys(
+            ("dialed_at", "ringing_at", "answered_at", "connected_at", "agent_id", "machine", "dial_status", "cause",
+             "caller_id")
+        )  # fmt: skip
+        return [nothing | {"id": "new", "campaign_id": 1, "contact_id": 2, "e164": "+358401234568", "state": "claimed",
+                           "claimed_at": Clock().now(), "attempts": 1, "tries": {}}]  # fmt: skip
+
+    def _answer(self) -> None:
+        if self.arrives:
+            self.stage.calls.add(
+                Call("new", self.stage.call.campaign, 2, "+358401234568", History(1, {}), Facts(NOW), 0.0)
+            )
+        if not self.claim.done():
+            self.claim.set_result(None)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_an_attempt_whose_claim_is_just_being_answered_is_not_taken_for_a_lost_one(arrives: bool) -> None:
+    """One whose claim failed on the way back is: nobody else would ever close it (F14)."""
+    stage = Stage(agents=1)
+    pool = Claiming(stage, arrives)
+    await reconcile(stage, standing(stage), pool=pool, claims={pool.claim})
+    found = stage.calls.get("new")
+    assert pool.asked == 2
+    assert found is not None and found.facts.link_lost is not arrives
 
 
 async def test_a_wrap_up_that_nobody_times_ends_at_its_limit() -> None:

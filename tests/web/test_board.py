@@ -54,6 +54,8 @@ def test_the_board_fits_its_terminal_and_says_everything(width: int) -> None:
         "35.2 %",
         "6 ms",
         "2 lines:",
+        "24.1 %",
+        "12 of 431",
         "itsp-main",
         "postgres",
     ):

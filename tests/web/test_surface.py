@@ -380,6 +380,8 @@ async def test_the_page_is_complete_without_javascript(http: httpx.AsyncClient) 
         "budget 3.0 %",
         "6 ms",
         "2 agents are free",
+        "predicts 24.1 % answered after 8 s, 112 s with an agent",
+        "12 of 431 answers abandoned since 2026-02-18 00:00 UTC; 3.0 % allows 0.9 more",
         "itsp-main",
         "1840",
     ):
