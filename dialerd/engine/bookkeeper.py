@@ -82,7 +82,8 @@ class Bookkeeper:
         rows = await store.history(pool, campaign.id, self._clock.now() - _HISTORY, _HISTORY_CALLS)
         self._warm.add(campaign.id)  # whatever comes of it: once
         try:
-            warm.teach(campaign.pilot.learner, rows, self._clock.monotonic(), lambda past: segment(past.started_at))
+            now = self._clock.monotonic()
+            warm.teach(campaign.pilot.learner, rows, now, lambda past: segment(past.started_at, past.list_id))
         except (ArithmeticError, LookupError, TypeError, ValueError):  # then it begins as a beginner
             log.exception("pacing.not_taught", campaign=campaign.id)
 

@@ -38,7 +38,7 @@ class Call:
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
     joined_monotonic: float | None = None
     chance: float = 1.0
-    segment: int | None = None  # what its chance was taken from
+    segment: tuple[int | None, int] | None = None  # what its chance was taken from: list, hour
     learned: bool = False  # how the line ended has been told to the pacing, or never will be
     counted: bool | None = None
     cut_short: bool = False  # we ended it before it could end by itself

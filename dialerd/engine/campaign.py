@@ -65,6 +65,7 @@ class Campaign:
     noted: tuple[str, tuple[int, ...]] | None = None  # version and open zone sets as last put on record
     promoted: float = 0.0  # monotonic; when contacts whose time had come were last put back into the queue
     pilot: Pilot = field(default_factory=lambda: Pilot(2.0))
+    list_id: int | None = None  # of the contact that was claimed last
     book: Book = field(default_factory=Book)
     seen: Snapshot | None = None  # what its last decision was made from
     asked_monotonic: float = 0.0

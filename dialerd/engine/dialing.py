@@ -132,17 +132,16 @@ class Dialing:
         """The attempts of a claim as live calls."""
         campaign.pending = max(0, campaign.pending - len(result.taken))
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        part = segment(now)
-        chance = campaign.pilot.chance(part)
-        fresh = [
-            Call(
+        fresh = []
+        for t in result.taken:
+            part = segment(now, t.list_id)
+            call = Call(
                 t.attempt, campaign, t.contact_id, t.e164, History(t.attempts, t.tries), Facts(now),
-                monotonic, for_agent=t.for_agent, chance=chance, segment=part,
-            )
-            for t in result.taken
-        ]  # fmt: skip
-        for call in fresh:
+                monotonic, for_agent=t.for_agent, chance=campaign.pilot.chance(part), segment=part,
+            )  # fmt: skip
+            campaign.list_id = t.list_id
             self._node.calls.add(call)
+            fresh.append(call)
         return fresh
 
     async def claim(self, campaign: Campaign, lines: int, judgement: Judgement) -> Claim:

@@ -18,9 +18,9 @@ from dialerd.pacing.snapshot import Line, Snapshot
 _AT_WORK = frozenset({AgentState.READY, AgentState.RESERVED, AgentState.ON_CALL, AgentState.WRAP_UP})
 
 
-def segment(now: datetime) -> int:
-    """What a campaign's chances are told apart by: the hour of the day."""
-    return now.astimezone(UTC).hour
+def segment(now: datetime, list_id: int | None) -> tuple[int | None, int]:
+    """What a campaign's chances are told apart by: the list, and the hour of the day (UTC)."""
+    return list_id, now.astimezone(UTC).hour
 
 
 def observe(node: Node, campaign: Campaign, trunk: Trunk) -> Snapshot:

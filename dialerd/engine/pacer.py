@@ -115,7 +115,7 @@ class Pacer:
     def _ask(self, campaign: Campaign, now: float) -> None:
         trunk = self._node.config.trunks[campaign.trunk]
         snapshot = observe(self._node, campaign, trunk)
-        part = segment(self._clock.now())
+        part = segment(self._clock.now(), campaign.list_id)
         decision = campaign.pilot.decide(now, snapshot, part)
         campaign.asked_monotonic, campaign.seen = now, snapshot
         self._on_decision(campaign, snapshot, decision)

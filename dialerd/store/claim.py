@@ -18,6 +18,7 @@ class Claimed:
     """An attempt that is written and committed, and may be dialled once.
 
     `attempts` counts this one, `tries` (outcome → how often) does not. `for_agent`: whose agreed callback this is.
+    `list_id`: the list that the contact came with.
     """
 
     attempt: str
@@ -27,6 +28,7 @@ class Claimed:
     attempts: int
     tries: Mapping[str, int]
     for_agent: int | None = None
+    list_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +63,5 @@ async def claim(
 
 
 def _claimed(row: Mapping[str, Any]) -> Claimed:
-    fields = ("contact_id", "number_id", "e164", "attempts", "tries", "for_agent")
+    fields = ("contact_id", "number_id", "e164", "attempts", "tries", "for_agent", "list_id")
     return Claimed(row["attempt_id"], *(row[name] for name in fields))

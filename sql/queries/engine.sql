@@ -2,8 +2,9 @@
 
 -- name: claim
 -- Takes contacts and writes their attempts, every gate inside; or one row with the gate that refused.
-SELECT attempt_id::text, contact_id, number_id, e164, attempts, tries, for_agent, refusal
-FROM claim_v2($1, $2, $3, $4, $5, $6, $7);
+SELECT c.attempt_id::text, c.contact_id, c.number_id, c.e164, c.attempts, c.tries, c.for_agent, c.refusal,
+       (SELECT q.list_id FROM contacts q WHERE q.id = c.contact_id) AS list_id
+FROM claim_v2($1, $2, $3, $4, $5, $6, $7) AS c;
 
 -- name: record
 -- Writes a batch of the ledger; false when it is in already.

@@ -46,6 +46,14 @@ async def test_a_claim_takes_each_contact_once_even_with_eight_claimers_at_a_tim
     assert await pool.fetchval("SELECT count(*) FROM call_events WHERE kind = 'claimed'") == 200
 
 
+async def test_a_claim_says_which_list_each_contact_came_with(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool, 3)
+    await pool.execute("UPDATE contacts SET list_id = nullif(id % 3, 0)")
+    taken = (await take(pool, id_, 3)).taken
+    assert {t.contact_id: t.list_id for t in taken} == {t.contact_id: t.contact_id % 3 or None for t in taken}
+    assert len(taken) == 3
+
+
 async def test_ids_are_uuids_of_version_7_in_order_of_time(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool, 2)
     first = (await take(pool, id_, 1)).taken[0].attempt

@@ -52,7 +52,7 @@ class Class:
         for do in (Do.CONNECT, Do.LEG_UP):
             self.agents.step(self.agent, do)
         self.call = Call(
-            ATTEMPT, self.campaign, 1, "+358401234567", History(1, {}), Facts(NOW), self.clock.at, segment=9
+            ATTEMPT, self.campaign, 1, "+358401234567", History(1, {}), Facts(NOW), self.clock.at, segment=(3, 9)
         )
         self.calls.add(self.call)
 
@@ -79,7 +79,7 @@ def test_a_person_is_learned_when_the_call_is_in_our_hands_and_the_talk_when_it_
     room.after(9.9, Kind.DIAL_ENDED, status="ANSWER")
     assert room.pupil.told == []
     room.after(4.0, Kind.ENTERED, status="HUMAN")
-    assert room.pupil.told == [("line", 14.0, True, 9)]
+    assert room.pupil.told == [("line", 14.0, True, (3, 9))]
     room.after(0.5, Kind.JOINED, agent_id=1)
     assert room.campaign.book.fresh == {ATTEMPT: False}
     room.after(60.0, Kind.LEFT)
@@ -93,7 +93,7 @@ def test_a_line_that_nobody_answers_is_learned_with_its_age(status: str, cause: 
     room.after(0.1, Kind.SENT)
     room.after(20.0, Kind.DIAL_ENDED, status=status)
     room.after(0.0, Kind.HUNG_UP, cause=cause)
-    assert room.pupil.told == [("line", pytest.approx(20.1), False, 9)]
+    assert room.pupil.told == [("line", pytest.approx(20.1), False, (3, 9))]
     assert room.campaign.book.fresh == {}
     assert room.campaign.ended_monotonic == room.clock.at
 
@@ -101,7 +101,7 @@ def test_a_line_that_nobody_answers_is_learned_with_its_age(status: str, cause: 
 def test_a_machine_is_no_answer_and_is_learned_when_it_is_recognised() -> None:
     room = Class(machine_detection="drop")
     room.after(12.0, Kind.ENTERED, status="MACHINE")
-    assert room.pupil.told == [("line", 12.0, False, 9)]
+    assert room.pupil.told == [("line", 12.0, False, (3, 9))]
     room.after(0.1, Kind.LEFT)
     room.after(0.1, Kind.HUNG_UP, cause=16)
     assert len(room.pupil.told) == 1
