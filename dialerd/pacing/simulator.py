@@ -12,10 +12,12 @@ from enum import Enum, auto
 from random import Random
 from typing import Protocol
 
+from dialerd.pacing.bucket import Bucket
 from dialerd.pacing.calllist import CallList
 from dialerd.pacing.world import World
 
 _TICK = 1.0
+_HELD_BEAT = 0.05  # while the rate of a trunk holds lines back
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ class Simulation:
         self._world, self._agents, self._driver = world, agents, driver
         self._lots = Random(seed)
         self._end, self._slice_seconds = seconds, slice_seconds
-        self._rate, self._max_calls = calls_per_second, max_calls
+        self._max_calls = max_calls
         self._list = CallList(contacts, attempts, retry_seconds)
         self._view = View()
         self._events: list[tuple[float, int, _What, int]] = []
@@ -154,7 +156,7 @@ class Simulation:
         self._waiting: dict[int, None] = {}  # lines in the order of their answers
         self._answered: dict[int, bool] = {}  # what will become of a line
         self._line = 0
-        self._tokens, self._filled_at = 1.0, 0.0
+        self._bucket = None if calls_per_second == float("inf") else Bucket(calls_per_second)
         self._ask_from = 0.0
         self._asking = False
         self._slices = [Slice() for _ in range(int(-(-seconds // slice_seconds)))]
@@ -215,7 +217,11 @@ class Simulation:
 
     def _ask(self, view: View) -> None:
         self._ask_from = view.now + self._driver.beat
-        wanted = min(self._driver.lines(view), self._room(view.now))
+        asked = self._driver.lines(view)
+        wanted = min(asked, self._room(view.now))
+        if self._bucket is not None and (let_out := self._bucket.available(view.now)) < wanted:
+            wanted = let_out
+            self._ask_when_one_more_may_go(view.now, wanted, self._bucket)
         for _ in range(wanted):
             self._line += 1
             self._list.take(self._line)
@@ -225,7 +231,8 @@ class Simulation:
             self._at(view.now + fate.seconds, _What.LINE, self._line)
         if wanted > 0:
             self._slice.lines += wanted
-            self._tokens -= wanted
+            if self._bucket is not None:
+                self._bucket.take(wanted)
             self._peak = max(self._peak, len(view.ringing) + len(view.talking) + view.waiting)
         if self._emptied_at is None and self._list.used_up:
             self._emptied_at = view.now
@@ -233,11 +240,15 @@ class Simulation:
     def _room(self, now: float) -> int:
         view = self._view
         room = min(self._max_calls - len(view.ringing) - len(view.talking) - view.waiting, self._list.room(now))
-        if self._rate != float("inf"):
-            self._tokens = min(max(1.0, self._rate / 5), self._tokens + (now - self._filled_at) * self._rate)
-            self._filled_at = now
-            room = min(room, self._tokens)
         return int(max(0, min(room, 1_000_000)))
+
+    def _ask_when_one_more_may_go(self, now: float, taken: int, bucket: Bucket) -> None:
+        """The trunk's rate holds lines back: as the daemon does, ask again before the beat is over."""
+        again = now + max(_HELD_BEAT, bucket.next_in() + taken / bucket.rate)
+        self._ask_from = min(self._ask_from, again)
+        if not self._asking:
+            self._asking = True
+            self._at(again, _What.ASK, 0)
 
     def _line_ends(self, line: int) -> None:
         view = self._view
