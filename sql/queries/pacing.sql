@@ -23,7 +23,8 @@ SELECT a.started_at, extract(epoch FROM now() - a.line_end)::double precision AS
 FROM (
     SELECT x.id, x.agent_id, x.list_id, x.claimed_at, x.connected_at, x.ended_at, live.answered,
            coalesce(x.dialed_at, x.claimed_at) AS started_at,
-           CASE WHEN live.answered THEN x.answered_at ELSE x.ended_at END AS line_end
+           -- A person is there to be joined when machine detection is over: connected_at is nearer to that.
+           CASE WHEN live.answered THEN coalesce(x.connected_at, x.answered_at) ELSE x.ended_at END AS line_end
     FROM attempts x
     CROSS JOIN LATERAL (SELECT x.outcome IN ('connected', 'abandoned', 'hung_up') AND x.answered_at IS NOT NULL
                                AS answered) AS live

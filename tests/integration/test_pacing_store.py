@@ -167,7 +167,7 @@ async def test_the_history_tells_lines_talks_and_wrap_ups_oldest_first(pool: asy
     await attempt(pool, id_, claimed_at=at(7), batch_id=await pool.fetchval("SELECT gen_random_uuid()"))
     past = await pacing.history(pool, id_, at(-60), 100)
     lines = [(p.line_seconds, p.answered, p.talk_seconds, p.wrap_up_seconds, p.list_id) for p in past]
-    assert lines == [(12, True, 60, 15, 7), (25, False, None, None, None), (10, False, None, None, None),
+    assert lines == [(13, True, 60, 15, 7), (25, False, None, None, None), (10, False, None, None, None),
                      (8, True, None, None, None)]  # fmt: skip
     assert past[0].started_at == at(1)
     assert [round(p.ago) for p in past] == pytest.approx([587, 555, 560, 541], abs=2)
