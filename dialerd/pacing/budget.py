@@ -19,8 +19,8 @@ _MOST_BELOW, _MOST_ABOVE = 16.0, 5.0  # calls; a large surplus is not spent all 
 _RESERVE, _RESERVE_BY_ROOT = 3.0, 0.2  # calls
 # Nothing may be risked with less than this left. At first, when there are too few answers to make a share of, that is
 # one call too many (an invariant: cap + 1 call); once so many calls may be abandoned, or one for every two agents, it
-# is half a call too few.
-_LEAST_AT_FIRST, _LEAST, _ALLOWED, _ALLOWED_BY_AGENT = -1.0, 0.5, 10.0, 0.5
+# is so many that the lines which are still out then, and may be abandoned together, do not overdraw it.
+_LEAST_AT_FIRST, _LEAST, _ALLOWED, _ALLOWED_BY_AGENT = -1.0, 1.5, 10.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ def test_at_the_start_one_call_may_be_abandoned_and_not_two() -> None:
 
 def test_once_there_is_a_share_to_speak_of_risks_end_before_it_is_above_the_cap() -> None:
     assert Budget(0.03, (Window(1000, 30),)).spent(10)
-    assert not Budget(0.03, (Window(1000, 29),)).spent(10)
+    assert Budget(0.03, (Window(1000, 29),)).spent(10)
+    assert not Budget(0.03, (Window(1000, 28),)).spent(10)
 
 
 @given(BUDGETS, AGENTS)
