@@ -50,11 +50,21 @@ async def live(site: Site, seconds: float) -> tuple[Figures, dict[str, Any]]:
         stop.set()
         await robots
         figures = await measured(pool, since, seconds)
+        abandoned = await pool.fetch(
+            "SELECT extract(epoch FROM answered_at - $1)::float8 AS at FROM attempts WHERE outcome = 'abandoned'"
+            " ORDER BY 1", since,
+        )  # fmt: skip
     finally:
         await pool.close()
     (shown,) = status["campaigns"]
     attempts = sum(is_attempt(invite.attempt) for invite in site.lab.invites())
-    return figures, {"attempts": attempts, "connect_ms": shown["connect_ms"], "pacing": shown["pacing"]}
+    when = [round(row["at"]) for row in abandoned]  # seconds from the start: early ones are a beginner's
+    return figures, {
+        "attempts": attempts,
+        "abandoned_at_seconds": when,
+        "connect_ms": shown["connect_ms"],
+        "pacing": shown["pacing"],
+    }
 
 
 async def _prepare(pool: Any, site: Site) -> int:

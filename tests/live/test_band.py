@@ -38,8 +38,8 @@ async def test_occupancy_and_abandonment_are_as_the_simulator_has_them(place: Pl
     found = await measured(place.pool, since, SECONDS)
     world = LabWorld(Subscribers(mix=MIX, ring_seconds=2.0, talk_seconds=8.0), RING_TIMEOUT, WRAP_UP)
     runs = simulated(world, AGENTS, SECONDS, RATIO, 200)
-    # Nearly all of the runs, not 95 %: one in twenty of our own would fail.
-    occupancy = Band.of([run.occupancy for run in runs], 0.99)
-    abandonment = Band.of([run.abandonment for run in runs], 0.99)
+    # What any of the runs has come to, and a call more or less: of a band of 95 % one in twenty of our own would fall out.
+    occupancy = Band.of([run.occupancy for run in runs], 1.0)
+    abandonment = Band.of([run.abandonment for run in runs], 1.0)
     assert occupancy.holds(found.occupancy, SLACK), (found, occupancy)
-    assert abandonment.holds(found.abandonment), (found, abandonment)
+    assert abandonment.holds(found.abandonment, 1 / max(1, found.answers)), (found, abandonment)
