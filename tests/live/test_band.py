@@ -38,7 +38,7 @@ async def test_occupancy_and_abandonment_are_as_the_simulator_has_them(place: Pl
     found = await measured(place.pool, since, SECONDS)
     world = LabWorld(Subscribers(mix=MIX, ring_seconds=2.0, talk_seconds=8.0), RING_TIMEOUT, WRAP_UP)
     runs = simulated(world, AGENTS, SECONDS, RATIO, 200)
-    # What any of the runs has come to, and a call more or less: of a band of 95 % one in twenty of our own would fall out.
+    # What any of the runs has come to, and a call more or less: one in twenty of our own would fall out of a 95 % band.
     occupancy = Band.of([run.occupancy for run in runs], 1.0)
     abandonment = Band.of([run.abandonment for run in runs], 1.0)
     assert occupancy.holds(found.occupancy, SLACK), (found, occupancy)
