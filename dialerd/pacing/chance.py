@@ -10,10 +10,10 @@ from math import log, sqrt
 _MEMORY = 1500.0  # lines; older ones fade
 _SHORT_MEMORY = 40.0
 _PRIOR = (1.0, 2.0)  # answered, not: what is believed before the first line
-_CAREFUL = 0.7  # standard deviations above the mean
+_CAREFUL = 1.0  # standard deviations above the mean
 _STEP = 1.7  # a change by this factor, up or down, is looked for
 _SURE = 6.0  # and believed when it is e^6 times as likely as none
-_KEPT = 30.0  # lines' worth of what was known that outlive a change
+_KEPT = 60.0  # lines' worth of what was known that outlive a change
 _SEGMENT_PRIOR = 60.0  # a segment's own share counts as much as all others' after so many lines of it
 _SEGMENTS = 200  # at most so many are kept
 
@@ -54,7 +54,9 @@ class Chance:
         self._up = max(0.0, self._up + _evidence(answered, higher, now))
         self._down = max(0.0, self._down + _evidence(answered, lower, now))
         if max(self._up, self._down) > _SURE and self.yes + self.no > 2 * _KEPT:
-            self.yes, self.no = self.recent * _KEPT, (1 - self.recent) * _KEPT
+            # What the last lines say is rough. Of what is probable the higher: a share thought too low dials too much.
+            share = max(self.recent, higher if self._up > self._down else lower)
+            self.yes, self.no = share * _KEPT, (1 - share) * _KEPT
             self._up = self._down = 0.0
             self.changes += 1
 

@@ -60,3 +60,17 @@ def test_only_so_many_segments_are_kept() -> None:
     for n in range(1000):
         chances.learn(n % 4 == 0, n)
     assert len(chances._segments) == 200
+
+
+def test_a_fall_is_not_taken_for_a_deeper_one_than_it_is() -> None:
+    """A share that is thought too low dials too many lines; what forty lines say is rough."""
+    lowest = []
+    for seed in range(30):
+        chance = told(Chance(), 0.25, 2000, seed)
+        lots = Random(1000 + seed)
+        seen = 1.0
+        for _ in range(400):
+            chance.learn(lots.random() < 0.125)
+            seen = min(seen, chance.careful)
+        lowest.append(seen)
+    assert sorted(lowest)[3] > 0.095, "in nine of ten runs never three quarters of what it is"
