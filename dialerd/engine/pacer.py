@@ -16,6 +16,7 @@ from dialerd.engine.dialing import Claimed, Dialing
 from dialerd.engine.node import Node
 from dialerd.engine.observe import observe, segment, serial_wait
 from dialerd.pacing import snapshot as pacing
+from dialerd.pacing.bucket import HELD_BEAT
 from dialerd.pacing.shares import Claimant, Shares
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,6 @@ BEAT = 0.25  # seconds between two decisions of a campaign, at least
 _TICK = 1.0  # and at most; windows open and retry times come without an event
 _PREDICTIVE_TICK = 0.5  # agents in wrap-up come back without an event before
 _FAILED_SECONDS = 5.0  # how long a campaign rests whose pacing failed
-_HELD_BEAT = 0.05  # while the rate of a trunk holds lines back
 
 # What is told of each decision: the campaign, what was looked at, and what was answered.
 OnDecision = Callable[[Campaign, pacing.Snapshot, pacing.Decision], None]
@@ -82,7 +82,7 @@ class Pacer:
         if not held:
             return BEAT
         self._wake.set()
-        return max(_HELD_BEAT, min(held))
+        return max(HELD_BEAT, min(held))
 
     def claimed(self, claimed: Claimed) -> None:
         """What came of a claim."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+HELD_BEAT = 0.05  # seconds between two decisions while the rate of a trunk holds lines back, at least
+
 
 @dataclass(slots=True)
 class Bucket:

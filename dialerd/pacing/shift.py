@@ -7,7 +7,6 @@ from dialerd.pacing.driver import Paced
 from dialerd.pacing.scenario import Length, Mode, Scenario
 from dialerd.pacing.simulator import Presence, Run, Simulation
 
-BEAT = 0.5  # seconds between two decisions, at least: half the work of the bench's, and the same figures
 _SHORT = 4 * 3600
 
 
@@ -17,7 +16,7 @@ def shift(scenario: Scenario, mode: Mode, seed: int) -> Run:
     return Simulation(
         people(scenario),
         agents(scenario),
-        Paced(mode, pacing.abandonment_cap, pacing.grace_seconds, pacing.pacing_ratio, beat=BEAT),
+        Paced(mode, pacing.abandonment_cap, pacing.grace_seconds, pacing.pacing_ratio),
         seed,
         scenario.shift.seconds,
         slice_seconds(scenario),

@@ -12,12 +12,11 @@ from enum import Enum, auto
 from random import Random
 from typing import Protocol
 
-from dialerd.pacing.bucket import Bucket
+from dialerd.pacing.bucket import HELD_BEAT, Bucket
 from dialerd.pacing.calllist import CallList
 from dialerd.pacing.world import World
 
 _TICK = 1.0
-_HELD_BEAT = 0.05  # while the rate of a trunk holds lines back
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +243,7 @@ class Simulation:
 
     def _ask_when_one_more_may_go(self, now: float, taken: int, bucket: Bucket) -> None:
         """The trunk's rate holds lines back: as the daemon does, ask again before the beat is over."""
-        again = now + max(_HELD_BEAT, bucket.next_in() + taken / bucket.rate)
+        again = now + max(HELD_BEAT, bucket.next_in() + taken / bucket.rate)
         self._ask_from = min(self._ask_from, again)
         if not self._asking:
             self._asking = True
