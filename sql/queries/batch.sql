@@ -14,10 +14,6 @@ SELECT end_handouts_v1($1, $2, $3);
 -- How often the tenant's schedule was changed.
 SELECT schedule_version FROM tenants WHERE id = $1;
 
--- name: handed_out
--- The number ids of a batch, as they were taken.
-SELECT number_id, e164 FROM attempts WHERE tenant_id = $1 AND batch_id = $2 ORDER BY claimed_at, id;
-
 -- name: active_agents
 -- Whom an outside dialer may send calls to.
 SELECT id, full_name, name, phone FROM agents WHERE tenant_id = $1 AND active ORDER BY id LIMIT 1000;
