@@ -29,6 +29,8 @@ _SETTINGS = (
     ("--pacing-ratio", "pacing_ratio", float, "Lines per agent, 1 to 10: power dials so many for each free agent, "
      "predictive at most so many for each one at work; progressive always dials one."),
     ("--weight", "weight", int, "Its share of agents and trunks that other campaigns want too, by their weights."),
+    ("--broadcast", "broadcast", str, "Without agents, in mode power: the sound file that answered people hear, as "
+     "Asterisk names it."),
     ("--max-concurrent-calls", "max_concurrent_calls", int, "Calls at a time."),
     ("--ring-timeout", "ring_timeout_seconds", int, "Seconds."),
     ("--wrap-up", "wrap_up_seconds", int, "Seconds."),
@@ -91,7 +93,7 @@ def _rules(retries: tuple[str, ...], limits: tuple[str, ...]) -> dict[str, Any]:
 
 @command(group, "create")
 @click.argument("name")
-@click.option("--queue", "queue_name", required=True, help="Whose agents take the calls.")
+@click.option("--queue", "queue_name", help="Whose agents take the calls; wanted unless --broadcast is given.")
 @click.option("--trunk", required=True, help="The way out: a [trunks.NAME] of the configuration.")
 @click.option("--caller-id", help="Shown when the pool has nothing free.")
 @click.option("--window", "window_texts", multiple=True, help="'mon-fri 09:00-20:00' (repeatable) or 'always', in the "
@@ -113,6 +115,10 @@ async def create(
 ) -> None:
     """Make a campaign. It is a draft until it is started."""
     settings |= _rules(retries, limits)
+    if settings["queue_name"] is None:
+        if settings["broadcast"] is None:
+            raise click.UsageError("--queue says whose agents take the calls; without agents: --broadcast SOUND")
+        settings["queue_name"] = rules.NO_QUEUE
     if settings["serial_interval_seconds"] is None:
         settings["serial_interval_seconds"] = session.config.dialing.serial_interval_seconds
     elif settings["serial_interval_seconds"] == "none":
@@ -178,7 +184,7 @@ async def update(
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
-    for name in ("legal_profile", "serial_interval_seconds"):
+    for name in ("legal_profile", "serial_interval_seconds", "broadcast"):
         if changes.get(name) == "none":
             changes[name] = None
     if window_texts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dialerd.core.causes import NORMAL_CLEARING, Outcome, of_unanswered
+from dialerd.core.causes import NORMAL_CLEARING, NOT_PLAYED, Outcome, of_unanswered
 
 
 class State(StrEnum):
@@ -144,29 +144,34 @@ def ended_at(facts: Facts, otherwise: datetime) -> datetime:
     return facts.hung_up_at or facts.left_at or otherwise
 
 
-def outcome(facts: Facts, grace_seconds: float, from_answer: bool = False) -> Outcome:
+def outcome(facts: Facts, grace_seconds: float, from_answer: bool = False, broadcast: bool = False) -> Outcome:
     """How an attempt that is over ended. `grace_seconds`: a live answer without an agent for so long is abandoned,
-    counted from when the call is ours (after machine detection), or from the answer."""
+    counted from when the call is ours (after machine detection), or from the answer. In a broadcast no agent was meant
+    to come: who stayed for so long has heard the message."""
     if facts.not_sent:
         return Outcome.NOT_SENT
     if facts.connected_at:
         return Outcome.CONNECTED
     if facts.answered_at:
-        return _unjoined(facts, facts.answered_at, grace_seconds, from_answer)
+        return _unjoined(
+            facts, facts.answered_at, grace_seconds, from_answer, Outcome.PLAYED if broadcast else Outcome.ABANDONED
+        )
     if facts.hung_up_at is None and not facts.dial_status:
         return Outcome.FAILED if facts.refused else Outcome.UNKNOWN
     return of_unanswered(facts.dial_status, facts.cause, rang=facts.ringing_at is not None)
 
 
-def _unjoined(facts: Facts, answered_at: datetime, grace_seconds: float, from_answer: bool) -> Outcome:
+def _unjoined(facts: Facts, answered_at: datetime, grace_seconds: float, from_answer: bool, stayed: Outcome) -> Outcome:
     if facts.machine == "MACHINE":
         return Outcome.MACHINE
+    if stayed is Outcome.PLAYED and facts.cause == NOT_PLAYED:
+        return Outcome.FAILED
     end = facts.hung_up_at or facts.left_at
     if end is None:
-        return Outcome.ABANDONED  # lost from sight after the answer: the stricter count
+        return stayed  # lost from sight after the answer: the stricter count
     # The clock of the person who waits starts when the call is ours (StasisStart, after AMD), or at the answer.
     waited = end - (answered_at if from_answer else facts.entered_at or answered_at)
-    return Outcome.ABANDONED if waited >= timedelta(seconds=grace_seconds) else Outcome.HUNG_UP
+    return stayed if waited >= timedelta(seconds=grace_seconds) else Outcome.HUNG_UP
 
 
 def _earliest(a: datetime | None, b: datetime) -> datetime:

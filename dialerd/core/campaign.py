@@ -41,6 +41,8 @@ MODES_READY = ("preview", "progressive", "predictive", "power")  # those that th
 SEVERAL_LINES = frozenset({"predictive", "power"})  # modes in which pacing_ratio is lines per agent, so at least one
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+NO_QUEUE = "no-queue"  # of a broadcast: no agent serves it
+_SOUND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/-]{0,127}\Z", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
@@ -90,6 +92,7 @@ class Draft:
     order_by: str = "oldest"
     serial_interval_seconds: float | None = None  # one call at a time, and so long a rest after each; None: not so
     weight: int = 1  # its share of agents and trunks that other campaigns want as well
+    broadcast: str | None = None  # the sound file that answered people hear, instead of an agent; None: agents
 
 
 def after(state: State, action: Action) -> State:
@@ -147,9 +150,20 @@ def check(draft: Draft) -> None:
     ):
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))
-    problems += _problems_of_rules(draft)
+    problems += _problems_of_broadcast(draft) + _problems_of_rules(draft)
     if problems:
         raise CampaignRefused(problems)
+
+
+def _problems_of_broadcast(draft: Draft) -> list[tuple[str, str]]:
+    if draft.broadcast is None:
+        return []
+    problems = []
+    if not _SOUND.match(draft.broadcast):
+        problems.append(("broadcast", "a sound file as Asterisk names it, without its ending: letters, digits, _ - /"))
+    if draft.dial_mode in MODES and draft.dial_mode != "power":
+        problems.append(("broadcast", f"a campaign without agents is dialled in mode power, not {draft.dial_mode}"))
+    return problems
 
 
 def _problems_of_rules(draft: Draft) -> list[tuple[str, str]]:

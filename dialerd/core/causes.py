@@ -9,6 +9,7 @@ class Outcome(StrEnum):
     CONNECTED = "connected"  # a person and an agent were in one bridge
     ABANDONED = "abandoned"  # a live answer with nobody for it within the grace
     HUNG_UP = "hung_up"  # a live answer that hung up before the grace was over
+    PLAYED = "played"  # a live answer of a broadcast, which heard its message, perhaps not to the end
     MACHINE = "machine"
     BUSY = "busy"
     NO_ANSWER = "no_answer"
@@ -19,9 +20,10 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"  # its fate is lost
 
 
-LIVE_ANSWERS = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.HUNG_UP})
+LIVE_ANSWERS = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.HUNG_UP, Outcome.PLAYED})
 
 NORMAL_CLEARING = 16
+NOT_PLAYED = 79  # "service or option not implemented": our dialplan ends a broadcast so whose sound file is not there
 # Q.850 (ITU-T), as Asterisk's Hangup event gives it in `Cause`.
 _OF_CAUSE = {
     1: Outcome.INVALID,  # unallocated number (SIP 404)

@@ -54,6 +54,7 @@ _RESULTS = {
 }
 _OF_OUTCOME = {
     Outcome.CONNECTED: _S.CONNECTED,
+    Outcome.PLAYED: _S.CONNECTED,
     Outcome.FAILED: _S.FAILED,
     Outcome.INVALID: _S.FAILED,
     Outcome.NOT_SENT: _S.FAILED,

@@ -71,6 +71,7 @@ class Counts:
     connected: int = 0
     abandoned: int = 0
     hung_up: int = 0
+    played: int = 0  # heard the message of a broadcast
     machines: int = 0
     busy: int = 0
     no_answer: int = 0

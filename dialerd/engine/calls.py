@@ -8,6 +8,7 @@ import structlog
 
 from dialerd.core import attempt as core
 from dialerd.core.attempt import Event, Facts, State
+from dialerd.core.causes import Outcome
 from dialerd.core.reconcile import Believed
 from dialerd.core.retry import History
 from dialerd.engine.campaign import Campaign
@@ -46,6 +47,12 @@ class Call:
     @property
     def state(self) -> State:
         return core.state(self.facts)
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended, once it is over."""
+        campaign = self.campaign
+        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, campaign.broadcast is not None)
 
 
 # What is told of each thing learned: the call, the event, and the state before it.

@@ -23,6 +23,7 @@ _COUNTED_AS = {
     Outcome.CONNECTED: "connected",
     Outcome.ABANDONED: "abandoned",
     Outcome.HUNG_UP: "hung_up",
+    Outcome.PLAYED: "played",
     Outcome.MACHINE: "machines",
     Outcome.BUSY: "busy",
     Outcome.NO_ANSWER: "no_answer",
@@ -54,6 +55,7 @@ class Campaign:
     serial_interval_seconds: float | None = None  # one call at a time, and so long between two
     weight: float = 1.0  # its share where campaigns dial for the same agents
     tenant_max_calls: int | None = None
+    broadcast: str | None = None  # the sound file that people hear; None: agents talk to them
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -100,7 +102,9 @@ class Campaign:
 
     def counts(self) -> Counts:
         """How its attempts ended so far."""
-        sums = dict.fromkeys(("connected", "abandoned", "hung_up", "machines", "busy", "no_answer", "failed"), 0)
+        sums = dict.fromkeys(
+            ("connected", "abandoned", "hung_up", "played", "machines", "busy", "no_answer", "failed"), 0
+        )
         for outcome, n in self.outcomes.items():
             sums[_COUNTED_AS.get(outcome, "failed")] += n
         live = sum(n for outcome, n in self.outcomes.items() if outcome in LIVE_ANSWERS)
@@ -117,7 +121,7 @@ class Campaign:
 _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
-    "serial_interval_seconds", "weight", "tenant_max_calls",
+    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast",
 )  # fmt: skip
 _SETTINGS = (*_SAME, "retry", "terms", "allowance", "grace_seconds")
 

@@ -62,6 +62,8 @@ class Conversations:
             self._spawn(self._to_message(attempt), f"message {attempt}")
         elif machine == "MACHINE" and call.campaign.machine_detection == "drop":
             self._spawn(self._hang_up(attempt), f"hang up {attempt}")
+        elif call.campaign.broadcast is not None:
+            self._spawn(self._to_message(attempt), f"message {attempt}")
         else:
             if call.campaign.from_answer and call.facts.answered_at is not None:
                 detection = max(0.0, (at - call.facts.answered_at).total_seconds())

@@ -244,6 +244,8 @@ class Dialing:
             "DIALERD_MAX_SECONDS": str(config.dialing.max_call_seconds),
             "DIALERD_AMD": "0" if campaign.machine_detection == "off" else "1",
         }
+        if campaign.broadcast is not None:
+            variables["DIALERD_BROADCAST"] = campaign.broadcast
         if trunk.route == "dialplan":
             variables |= {
                 "DIALERD_ATTEMPT": call.attempt,

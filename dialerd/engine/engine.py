@@ -21,9 +21,10 @@ from dialerd.core import attempt as core
 from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Kind, State
 from dialerd.core.callerid import Selection, Usage
+from dialerd.core.causes import NOT_PLAYED
 from dialerd.core.phone import masked
 from dialerd.core.retry import after
-from dialerd.core.status import AgentRefused, Health, Link, LiveEvent, Status, to_json
+from dialerd.core.status import AgentRefused, Decision, Health, Link, LiveEvent, Status, to_json
 from dialerd.engine import record, report
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.bookkeeper import Bookkeeper
@@ -52,6 +53,7 @@ log = structlog.get_logger(__name__)
 
 _SETTLE_SECONDS = 2.0  # how long events of a call that hung up may be late
 _FIGURES_SECONDS = 1.0
+_REST_SECONDS = 60.0  # of a campaign whose calls are of no use
 _EVENT_OF_STATE: dict[str, Literal["started", "paused", "stopped", "completed"]] = {
     "active": "started",
     "paused": "paused",
@@ -146,7 +148,7 @@ class Engine:
 
     def _finish(self, call: Call, event: Event) -> None:
         campaign, now = call.campaign, self._clock.now()
-        outcome = core.outcome(call.facts, campaign.grace_seconds, campaign.from_answer)
+        outcome = call.outcome
         retry = after(outcome, call.history, campaign.retry, now)
         self._ledger.put(*record.ended(call, event, outcome, retry, core.ended_at(call.facts, now)))
         campaign.outcomes[outcome] = campaign.outcomes.get(outcome, 0) + 1
@@ -154,10 +156,18 @@ class Engine:
         log.info(
             "call.ended", attempt=call.attempt, campaign=campaign.id, outcome=outcome.value, cause=call.facts.cause
         )
+        if campaign.broadcast is not None and call.facts.cause == NOT_PLAYED:
+            self._rest(campaign, f"nothing is dialled: Asterisk could not play the sound file {campaign.broadcast!r}")
         self._lessons.ended(call, outcome)
         self._ami.forget(call.attempt)
         self._conversations.call_ended(call)
         self._spawn(self._release(call.attempt), f"release {call.attempt}")
+
+    def _rest(self, campaign: Campaign, why: str) -> None:
+        """What kept one call from being of use keeps the next: the list must not run through them."""
+        campaign.idle_until = self._clock.monotonic() + _REST_SECONDS
+        campaign.decision = Decision(0, why, self._clock.now())
+        log.error("campaign.rests", campaign=campaign.id, why=why)
 
     async def _release(self, attempt: str) -> None:
         await self._caller_ids.release(attempt, self._clock.now())
@@ -357,9 +367,7 @@ class Engine:
         self._conversations.hang_up_call(self._agents.named(name))
 
     def _call_data(self, call: Call) -> dict[str, Any]:
-        outcome = None
-        if call.state is State.ENDED:
-            outcome = core.outcome(call.facts, call.campaign.grace_seconds, call.campaign.from_answer).value
+        outcome = call.outcome.value if call.state is State.ENDED else None
         return {
             "attempt": call.attempt, "campaign": call.campaign.id, "state": call.state.value, "outcome": outcome,
             "number": masked(call.e164),

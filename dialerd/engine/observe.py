@@ -4,7 +4,7 @@ Ages are rounded to a millisecond and chances to four digits, so that a decision
 what was written down, byte for byte.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from dialerd.config import Trunk
@@ -26,7 +26,8 @@ def segment(now: datetime, list_id: int | None) -> tuple[int | None, int]:
 def observe(node: Node, campaign: Campaign, trunk: Trunk) -> Snapshot:
     """The snapshot of one campaign."""
     now = node.clock.monotonic()
-    crew = [a for a in node.agents.serving(campaign.queue_name, campaign.tenant_id) if a.state in _AT_WORK]
+    serving = node.agents.serving(campaign.queue_name, campaign.tenant_id) if campaign.broadcast is None else ()
+    crew = [agent for agent in serving if agent.state in _AT_WORK]
     ready = [agent for agent in crew if agent.state is AgentState.READY]
     lines, waiting = _out_for(node, campaign, crew if campaign.dial_mode == "predictive" else ready, now)
     own = node.calls.of(campaign.id)
@@ -45,6 +46,7 @@ def observe(node: Node, campaign: Campaign, trunk: Trunk) -> Snapshot:
         pacing_ratio=campaign.pacing_ratio,
         budget=campaign.book.budget(now, campaign.allowance.cap),
         serial_wait=serial_wait(campaign, now),
+        broadcast=campaign.broadcast is not None,
     )
 
 
@@ -66,15 +68,20 @@ def _out_for(node: Node, campaign: Campaign, agents: Iterable[Agent], now: float
     ringing: list[Line] = []
     waiting = 0
     for call in node.calls:
-        if call.campaign.queue_name in queues and call.campaign.tenant_id == campaign.tenant_id and _lacks_agent(call):
+        if _is_for(call.campaign, queues, campaign.tenant_id) and _lacks_agent(call):
             if call.waits or call.joining:
                 waiting += 1
             elif call.facts.entered_at is None:
                 ringing.append((_age(now, call.claimed_monotonic), round(call.chance, 4)))
     for other in node.campaigns.values():
-        if other.claiming and other.queue_name in queues and other.tenant_id == campaign.tenant_id:
+        if other.claiming and _is_for(other, queues, campaign.tenant_id):
             ringing += [(0.0, round(other.pilot.chance(), 4))] * other.claiming
     return ringing, waiting
+
+
+def _is_for(campaign: Campaign, queues: Collection[str], tenant_id: int) -> bool:
+    """Whether a campaign's calls want an agent of these queues."""
+    return campaign.broadcast is None and campaign.queue_name in queues and campaign.tenant_id == tenant_id
 
 
 def _lacks_agent(call: Call) -> bool:

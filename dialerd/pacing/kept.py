@@ -33,6 +33,7 @@ def snapshot_json(snapshot: Snapshot) -> dict[str, Any]:
         "pacing_ratio": _number(snapshot.pacing_ratio),
         "budget": None if budget is None else _budget_json(budget),
         "serial_wait": None if wait is None else _number(wait),
+        "broadcast": snapshot.broadcast,
     }
 
 
@@ -48,6 +49,7 @@ def snapshot_of(data: Mapping[str, Any]) -> Snapshot:
         pacing_ratio=float(data["pacing_ratio"]),
         budget=None if budget is None else _budget_of(budget),
         serial_wait=None if wait is None else float(wait),
+        broadcast=bool(data.get("broadcast", False)),  # those of before have none
     )
 
 

@@ -59,9 +59,15 @@ def _cautious(s: Snapshot, why: str) -> Decision:
 
 
 def _power(s: Snapshot) -> Decision:
-    """A fixed number of lines for each free agent, as long as the abandoned calls are within the budget."""
+    """A fixed number of lines for each free agent, as long as the abandoned calls are within the budget; a broadcast
+    fills its channels."""
+    if s.broadcast:
+        wanted = max(0, s.max_concurrent_calls - s.lines - s.connected)
+        return Decision(
+            wanted, f"broadcast: {s.max_concurrent_calls} channels − {s.lines + s.connected} in use = {wanted}"
+        )
     if s.agents == 0:
-        return Decision(0, "no agent is at work, and without agents nothing is dialled: there is no broadcast yet")
+        return Decision(0, "no agent is at work")
     if (why := _no_budget(s)) is not None:
         return _cautious(s, why)
     ratio = max(1.0, min(_MOST_LINES_PER_AGENT, s.pacing_ratio))

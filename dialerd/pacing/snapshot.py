@@ -16,7 +16,7 @@ class Snapshot:
     yet; both of every campaign that these agents serve. `lines`: both together, of this campaign alone; `connected`:
     its calls with an agent. `headroom`: how many more calls trunk and tenant carry. `pacing_ratio`: lines per agent, as
     the mode means it. `serial_wait`: None, or seconds until the next call of a campaign that dials one at a time may
-    start. `budget`: None, when it could not be read.
+    start. `budget`: None, when it could not be read. `broadcast`: people hear a message, and no agent is wanted.
     """
 
     mode: str
@@ -32,6 +32,7 @@ class Snapshot:
     pacing_ratio: float = 1.0
     budget: Budget | None = None
     serial_wait: float | None = None
+    broadcast: bool = False
 
     @property
     def shared_lines(self) -> int:

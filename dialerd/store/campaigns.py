@@ -75,6 +75,7 @@ class Campaign:
     order_by: str
     serial_interval_seconds: float | None
     weight: int
+    broadcast: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

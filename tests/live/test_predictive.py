@@ -121,3 +121,42 @@ async def test_a_serial_campaign_has_one_call_at_a_time_and_a_pause_after_each(p
     invites = sorted(place.invites(), key=lambda invite: invite.at)
     for before, after in pairwise(invites):
         assert after.at - ends[before.attempt] >= 0.95
+
+
+@pytest.mark.accepts("CAM-15", "PAC-02")
+async def test_a_broadcast_needs_no_agent_and_fills_its_channels_with_people_who_hear_the_message(place: Place) -> None:
+    campaign = await place.campaign(
+        *[PEOPLE] * 6, BUSY, dial_mode="power", broadcast="demo-thanks", max_concurrent_calls=3, queue_name="no-queue"
+    )
+    most, heard, reasons = 0, set(), set()
+
+    def all_over() -> bool:
+        nonlocal most
+        most = max(most, sum(place.calls().values()))
+        reasons.add((shown(place, campaign)["decision"] or {"reason": ""})["reason"])
+        heard.update(c.exten for c in place.site.lab.pbx.channels() if c.application == "Playback")
+        return bool(shown(place, campaign)["counts"]["attempts"] == 7)
+
+    with subscribers(place, TALK_MS=60_000):  # nobody hangs up before the message is over
+        place.start()
+        place.wait(all_over, 60, "seven calls")
+    await place.until_outcomes(played=6, busy=1)
+    assert most == 3 and heard
+    assert "broadcast: 3 channels − 3 in use = 0" in reasons
+    seconds = [
+        row["seconds"]
+        for row in await place.pool.fetch(
+            "SELECT extract(epoch FROM ended_at - answered_at)::float AS seconds FROM attempts WHERE outcome = 'played'"
+        )
+    ]
+    assert min(seconds) > 3, "the message was cut short"
+
+
+async def test_a_broadcast_whose_sound_is_missing_rests_and_says_so(place: Place) -> None:
+    campaign = await place.campaign(
+        *[PEOPLE] * 5, dial_mode="power", broadcast="no/such-file", max_concurrent_calls=1, queue_name="no-queue"
+    )
+    place.start()
+    place.wait(lambda: "could not play" in (shown(place, campaign)["decision"] or {}).get("reason", ""), 20, "a rest")
+    await place.until_outcomes(failed=1)
+    assert shown(place, campaign)["counts"]["attempts"] == 1

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,6 +161,20 @@ def test_losing_any_event_never_turns_a_live_answer_into_something_better(
     kept = [event for event in events if event is keep or data.draw(st.booleans())]
     facts, _ = run([*kept, SETTLED, GONE])
     assert core.outcome(facts, GRACE) in (Outcome.ABANDONED, Outcome.UNKNOWN) or facts.hung_up_at is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cause", "machine", "outcome"),
+    [(12, 16, "", Outcome.PLAYED), (1, 16, "", Outcome.HUNG_UP), (0, 79, "", Outcome.FAILED),
+     (12, 16, "MACHINE", Outcome.MACHINE)],
+)  # fmt: skip
+def test_who_answers_a_broadcast_has_heard_it_or_hung_up_but_is_never_abandoned(
+    seconds: int, cause: int, machine: str, outcome: Outcome
+) -> None:
+    entered = Event(Kind.ENTERED, at(0), status=machine)
+    facts, _ = run([entered, Event(Kind.LEFT, at(0)), Event(Kind.HUNG_UP, at(seconds), cause=cause)])
+    assert core.outcome(facts, 2.0, broadcast=True) is outcome
+    assert core.outcome(facts, 2.0) is not Outcome.PLAYED
 
 
 def test_an_attempt_whose_fate_is_lost_is_unknown_until_reconcile_finds_its_channel_or_gives_up() -> None:

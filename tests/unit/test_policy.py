@@ -74,6 +74,14 @@ def test_lines_of_other_campaigns_of_the_same_agents_count() -> None:
     assert decide(progressive(ready=3, lines=0, ringing=ringing(3))).lines == 0
 
 
+def test_a_broadcast_fills_its_channels_whatever_agents_and_budget_are() -> None:
+    broadcast = Snapshot("power", 0, 4, 3, max_concurrent_calls=20, headroom=100, broadcast=True)
+    assert decide(broadcast).lines == 13
+    assert decide(replace(broadcast, headroom=5)).lines == 5
+    assert decide(replace(broadcast, connected=30)).lines == 0
+    assert decide(replace(broadcast, broadcast=False)).lines == 0
+
+
 @pytest.mark.accepts("PAC-02")
 def test_calls_with_agents_count_against_the_campaigns_cap() -> None:
     decision = decide(progressive(connected=98, lines=1, ringing=ringing(1)))
@@ -136,9 +144,9 @@ def test_one_call_at_a_time_in_every_mode(mode: str) -> None:
     assert waits.lines == 0 and "the next one in 4.2 s" in waits.reason
 
 
-@given(ABSURD | HONEST)
-def test_no_snapshot_however_absurd_gives_too_many_or_less_than_none(s: Snapshot) -> None:
-    decision = decide(s, MODEL)
+@given(ABSURD | HONEST, st.booleans())
+def test_no_snapshot_however_absurd_gives_too_many_or_less_than_none(s: Snapshot, broadcast: bool) -> None:
+    decision = decide(replace(s, broadcast=broadcast), MODEL)
     assert decision.lines >= 0
     assert decision.lines <= max(0, s.headroom)
     assert decision.lines <= max(0, s.max_concurrent_calls - s.lines - s.connected)
