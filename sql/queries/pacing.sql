@@ -25,10 +25,12 @@ FROM (
            coalesce(x.dialed_at, x.claimed_at) AS started_at,
            -- A person is there to be joined when machine detection is over: connected_at is nearer to that.
            CASE WHEN live.answered THEN coalesce(x.connected_at, x.answered_at) ELSE x.ended_at END AS line_end
-    FROM attempts x
+    FROM campaigns c JOIN attempts x ON x.campaign_id = c.id
+    -- Who hung up before machine detection had a verdict was never there to be joined.
     CROSS JOIN LATERAL (SELECT x.outcome IN ('connected', 'abandoned', 'hung_up') AND x.answered_at IS NOT NULL
+                               AND (x.outcome <> 'hung_up' OR x.machine IS NOT NULL OR c.machine_detection = 'off')
                                AS answered) AS live
-    WHERE x.campaign_id = $1 AND x.claimed_at >= $2 AND x.ended_at IS NOT NULL AND x.batch_id IS NULL
+    WHERE c.id = $1 AND x.claimed_at >= $2 AND x.ended_at IS NOT NULL AND x.batch_id IS NULL
       AND x.outcome NOT IN ('not_sent', 'unknown')
     ORDER BY x.claimed_at DESC LIMIT $3
 ) AS a

@@ -178,6 +178,19 @@ async def test_the_history_tells_lines_talks_and_wrap_ups_oldest_first(pool: asy
     assert (learner.lines, learner.answers, learner.talks) == (4, 2, 1)
 
 
+async def test_who_hung_up_before_machine_detection_was_over_was_no_answer_to_learn_from(pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool, 0)
+    await pool.execute("UPDATE campaigns SET machine_detection = 'drop' WHERE id = $1", id_)
+    start = datetime.now(UTC) - timedelta(minutes=10)
+    for verdict in (None, "HUMAN"):
+        await attempt(
+            pool, id_, outcome="hung_up", claimed_at=start, dialed_at=start, answered_at=start + timedelta(seconds=9),
+            ended_at=start + timedelta(seconds=11), machine=verdict,
+        )  # fmt: skip
+    past = await pacing.history(pool, id_, start - timedelta(hours=1), 100)
+    assert sorted(row.answered for row in past) == [False, True]
+
+
 # -- decisions that are kept
 
 
