@@ -32,7 +32,7 @@ _LINES = {"dialing": "white on grey30", "ringing": "black on yellow", "answered"
 _AGENTS = {"on_call": "white on blue", "ready": "black on green", "reserved": "white on magenta",
            "connecting": "white on grey30", "wrap_up": "black on yellow", "paused": "black on dark_orange",
            "offline": "grey62 on grey15"}  # fmt: skip
-_OUTCOMES = ("hung_up", "machines", "busy", "no_answer", "failed")
+_OUTCOMES = ("hung_up", "played", "machines", "busy", "no_answer", "failed")
 _BLOCK = 24  # columns of one agent's block
 
 

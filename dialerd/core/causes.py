@@ -20,7 +20,9 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"  # its fate is lost
 
 
-LIVE_ANSWERS = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.HUNG_UP, Outcome.PLAYED})
+# A person answered whom an agent was to join: what the share of abandoned calls is counted of.
+LIVE_ANSWERS = frozenset({Outcome.CONNECTED, Outcome.ABANDONED, Outcome.HUNG_UP})
+REACHED = LIVE_ANSWERS | {Outcome.PLAYED}  # a person answered
 
 NORMAL_CLEARING = 16
 NOT_PLAYED = 79  # "service or option not implemented": our dialplan ends a broadcast so whose sound file is not there

@@ -9,7 +9,7 @@ from typing import Any
 
 from dialerd.core import retry
 from dialerd.core.abandonment import Allowance
-from dialerd.core.causes import LIVE_ANSWERS, Outcome
+from dialerd.core.causes import REACHED, Outcome
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
 from dialerd.engine.books import Book
@@ -107,7 +107,7 @@ class Campaign:
         )
         for outcome, n in self.outcomes.items():
             sums[_COUNTED_AS.get(outcome, "failed")] += n
-        live = sum(n for outcome, n in self.outcomes.items() if outcome in LIVE_ANSWERS)
+        live = sum(n for outcome, n in self.outcomes.items() if outcome in REACHED)
         return Counts(attempts=sum(self.outcomes.values()), live_answers=live, **sums)
 
     def percentiles(self) -> Percentiles:

@@ -4,13 +4,14 @@
     total = pending + active + completed         completed = answered + no_answer + busy + failed
 pending: queued, waiting for another try, or held back by the campaign's filter. active: a call of it lives.
 completed: done or suppressed; by the contact's last call it is
-    answered   a person answered: connected, abandoned, hung_up
+    answered   a person answered: connected, abandoned, hung_up, played
     no_answer  no person did: no_answer, machine
     busy       busy, rejected
     failed     everything else: failed, invalid, unknown, not_sent; and who was never called: on a do-not-call list,
                in no known zone, over a limit
-`grouped` counts attempts: attempts = in_progress + connected + abandoned + hung_up + machines + busy + no_answer +
-failed (rejected, invalid, unknown and not_sent among them); live answers = connected + abandoned + hung_up.
+`grouped` counts attempts: attempts = in_progress + connected + abandoned + hung_up + played + machines + busy +
+no_answer + failed (rejected, invalid, unknown and not_sent among them); live answers = connected + abandoned +
+hung_up + played.
 """
 
 from collections.abc import Iterable, Mapping
@@ -78,6 +79,7 @@ class Group:
     connected: int
     abandoned: int
     hung_up: int
+    played: int
     machines: int
     busy: int
     no_answer: int
@@ -88,7 +90,7 @@ class Group:
     @property
     def live_answers(self) -> int:
         """Calls that a person answered."""
-        return self.connected + self.abandoned + self.hung_up
+        return self.connected + self.abandoned + self.hung_up + self.played
 
     @property
     def abandonment_rate(self) -> float | None:

@@ -10,7 +10,7 @@ from dialerd.core import words
 from dialerd.web.errors import Problem
 from dialerd.web.events import Snapshot
 
-_OUTCOMES = ("hung_up", "machines", "busy", "no_answer", "failed")
+_OUTCOMES = ("hung_up", "played", "machines", "busy", "no_answer", "failed")
 
 
 class Pages:

@@ -11,7 +11,8 @@ WITH RECURSIVE fates AS (
            coalesce(sum(n) FILTER (WHERE state IN ('queued', 'waiting', 'held')), 0) AS pending,
            coalesce(sum(n) FILTER (WHERE state = 'claimed'), 0) AS active,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
-                                     AND last_outcome IN ('connected', 'abandoned', 'hung_up')), 0) AS answered,
+                                     AND last_outcome IN ('connected', 'abandoned', 'hung_up', 'played')), 0)
+               AS answered,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
                                      AND last_outcome IN ('no_answer', 'machine')), 0) AS no_answer,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
@@ -57,6 +58,7 @@ WITH counted AS (
            count(*) FILTER (WHERE a.outcome = 'connected') AS connected,
            count(*) FILTER (WHERE a.outcome = 'abandoned') AS abandoned,
            count(*) FILTER (WHERE a.outcome = 'hung_up') AS hung_up,
+           count(*) FILTER (WHERE a.outcome = 'played') AS played,
            count(*) FILTER (WHERE a.outcome = 'machine') AS machines,
            count(*) FILTER (WHERE a.outcome = 'busy') AS busy,
            count(*) FILTER (WHERE a.outcome = 'no_answer') AS no_answer,
@@ -76,7 +78,8 @@ WITH counted AS (
 SELECT name, grouping(name) = 1 AS of_all,
        coalesce(sum(attempts), 0)::bigint AS attempts, coalesce(sum(in_progress), 0)::bigint AS in_progress,
        coalesce(sum(connected), 0)::bigint AS connected, coalesce(sum(abandoned), 0)::bigint AS abandoned,
-       coalesce(sum(hung_up), 0)::bigint AS hung_up, coalesce(sum(machines), 0)::bigint AS machines,
+       coalesce(sum(hung_up), 0)::bigint AS hung_up, coalesce(sum(played), 0)::bigint AS played,
+       coalesce(sum(machines), 0)::bigint AS machines,
        coalesce(sum(busy), 0)::bigint AS busy, coalesce(sum(no_answer), 0)::bigint AS no_answer,
        coalesce(sum(failed), 0)::bigint AS failed,
        coalesce(sum(talk_seconds), 0) AS talk_seconds, coalesce(sum(cost), 0) AS cost

@@ -126,7 +126,15 @@ async def test_the_figures_add_up_at_every_moment_while_calls_begin_and_end(pool
             assert min(asdict(s).values()) >= 0
             table = await stats.grouped(pool, 1, id_, "outcome", None, "UTC")
             for group in (*table.groups, table.total):
-                parts = (group.connected, group.abandoned, group.hung_up, group.machines, group.busy, group.no_answer)
+                parts = (
+                    group.connected,
+                    group.abandoned,
+                    group.hung_up,
+                    group.played,
+                    group.machines,
+                    group.busy,
+                    group.no_answer,
+                )
                 assert group.attempts == group.in_progress + sum(parts) + group.failed
             assert sum(g.attempts for g in table.groups) == table.total.attempts
             looks += 1
