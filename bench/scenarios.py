@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from bench import reference
 from dialerd.pacing.simulator import Presence
 from dialerd.pacing.world import Markov, Realistic, World
 
@@ -57,6 +56,8 @@ class Scenario:
 
     def reference(self, count: int) -> float:
         """Occupancy; the mean of the phases, and of the numbers of agents who are there."""
+        from bench import reference  # numpy, which an interpreter that only runs windows may not have
+
         total = weights = 0.0
         crews = self._crews(count)
         for phase in self.phases:
