@@ -39,6 +39,33 @@ class Rule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks, and for which call. All of it is text as it came; `door` is daemon, fastagi or http.
+
+    `campaign`: one of ours by id or name, or another system's name. `agent`: whose call it is. `holder`: the call.
+    `peer`: the address that asks, empty for the daemon itself.
+    """
+
+    to: str
+    campaign: str
+    agent: str
+    holder: str
+    door: str
+    peer: str = ""
+
+
+RESULTS = ("answered", "no_answer", "busy", "rejected", "failed", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call ended, as whoever releases its number says: one of RESULTS, and the seconds talked if answered."""
+
+    result: str
+    talk_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The answer of every door. `reasons` counts the pool's numbers per rule that refused them; empty when OK.
 
