@@ -82,7 +82,7 @@ def _place(e164: str) -> tuple[str, int, int] | None:
 @cache
 def _states() -> dict[str, str]:
     """`US-415` → `US/CA`."""
-    found = {}
+    found: dict[str, str] = {}
     for country, text in AREAS.items():
         for listed in text.split(","):
             state, *words = listed.split()

@@ -55,8 +55,10 @@ def area_depth(country_code: int, region: str) -> int:
     if region not in regions:
         return ALL_DIGITS
     plan = PhoneMetadata.metadata_for_region_or_calling_code(country_code, regions[0])
+    if plan is None:
+        return ALL_DIGITS
     forms = (*plan.number_format, *plan.intl_number_format)
-    patterns = [pattern for form in forms for pattern in (form.pattern, *form.leading_digits_pattern)]
+    patterns = [pattern for form in forms for pattern in (form.pattern, *form.leading_digits_pattern) if pattern]
     tried = regions[: regions.index(region) + 1]
     return max(3, *(reach(p)[0] for p in patterns), *(_plan_depth(country_code, each) for each in tried))
 

@@ -61,7 +61,7 @@ def areas() -> dict[str, dict[str, str]]:
 
 
 def _descriptions() -> Iterator[tuple[str, str]]:
-    from phonenumbers.geocoder import GEOCODE_DATA  # noqa: PLC0415 -- see above
+    from phonenumbers.geodata import GEOCODE_DATA
 
     codes = {str(phonenumbers.country_code_for_region(country)) for country in COUNTRIES}
     for digits, said in GEOCODE_DATA.items():
