@@ -31,9 +31,9 @@ def levels(e164: str, region: str | None = None) -> tuple[str, ...]:
     that no numbering plan knows belongs to "*" only. `region`: that of the number where it is known already, which
     makes it much cheaper for a number that nobody asked for before.
     """
-    if region is not None and (size := _form_sizes.get(e164[:4])) is not None:
-        if place := _kept_of.get(f"{region}{e164[:size]}/{len(e164)}"):
-            return _levels(e164, *place)
+    size = _form_sizes.get(e164[:4], 0)
+    if size and region is not None and (place := _kept_of.get(f"{region}{e164[:size]}/{len(e164)}")):
+        return _levels(e164, *place)
     for size in _sizes.get(e164[:4], ()):
         if place := _kept.get(f"{e164[:size]}/{len(e164)}"):
             return _levels(e164, *place)

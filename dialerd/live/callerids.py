@@ -107,8 +107,8 @@ class CallerIds:
     ) -> Selection:
         """A number for the call `holder`, reserved until `release(holder)` or the reservation's end.
 
-        `preferred`: the id of the number that the same person saw last. `region`: that of `to_e164`, if known. Never raises for what is wrong outside: with
-        Redis or PostgreSQL away the reasons say `unavailable`.
+        `preferred`: the id of the number that the same person saw last. `region`: that of `to_e164`, if known. Never
+        raises for what is wrong outside: with Redis or PostgreSQL away the reasons say `unavailable`.
         """
         campaign = campaign_id if (tenant_id, campaign_id) in self._pools else None
         if (tenant_id, campaign) not in self._pools:
