@@ -46,11 +46,13 @@ local function settle(id, now, max_ttl, known)
     if not def then return end
     unlist(id, def)
     local function park(rule, due) redis.call('ZADD', 'callerid:parked:' .. def.pool .. ':' .. rule, due, id) end
-    local left = redis.call('PTTL', 'reservation:' .. id) * 1000
+    -- In its last millisecond a reservation is still there (EXISTS) and has 0 left. Taken for gone here and for there in
+    -- reserve.lua, it would keep the script going for ever.
+    local left = redis.call('PTTL', 'reservation:' .. id)
     if def.rests > now then
         park('resting', def.rests)
-    elseif left > 0 then
-        park('reserved', now + math.min(left, max_ttl))
+    elseif left ~= -2 then
+        park('reserved', now + math.min(math.max(left, 1) * 1000, max_ttl))
     elseif used(day_key(id, now)) >= def.daily then
         park('daily_limit', (math.floor(now / DAY) + 1) * DAY)
     elseif used(hour_key(id, now)) >= def.hourly then
