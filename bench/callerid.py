@@ -158,7 +158,7 @@ async def fill(place: Place, numbers: int, hourly_limit: int = 1_000_000) -> Non
         await pool.execute(
             "INSERT INTO caller_ids (tenant_id, e164, area_code, daily_limit, hourly_limit)"
             " SELECT 1, '+1' || area || (2000000 + n)::text, area, 1000000, $2"
-            " FROM (SELECT n, ($3::text[])[1 + n % array_length($3::text[], 1)] AS area FROM generate_series(1, $1) n) x",
+            " FROM (SELECT n, ($3::text[])[1 + n % cardinality($3::text[])] AS area FROM generate_series(1, $1) n) x",
             numbers, hourly_limit, list(_AREAS),
         )  # fmt: skip
         await pool.execute("ANALYZE")
