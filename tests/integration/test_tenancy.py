@@ -229,7 +229,7 @@ async def test_a_tenant_gives_no_row_away_and_takes_no_campaign_of_another(world
                         f"UPDATE {table} SET tenant_id = $1 WHERE tenant_id = $2",  # noqa: S608 -- catalog names
                         *(world.b.tenant.id, world.a.tenant.id),
                     )
-            # Numbers are bound by their contact, attempts by the claim (sql/migrations/0009_tenancy.sql); requests are a log.
+            # Numbers are bound by their contact, attempts by the claim: see sql/migrations/0009_tenancy.sql.
             if "campaign_id" in row and table not in LOGS | UNBOUND:
                 with pytest.raises((asyncpg.ForeignKeyViolationError, asyncpg.InsufficientPrivilegeError)):
                     await a.execute(f"UPDATE {table} SET campaign_id = $1", world.b.campaign)  # noqa: S608
