@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 import phonenumbers
 
@@ -94,6 +95,10 @@ class CallerId:
     hourly_limit: int
     daily_limit: int
     active: bool = True
+    carrier: str = ""
+    area_code: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    resting_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,43 @@ def choose(
         return distance, last_used.timestamp() if last_used else 0.0, str(row.id)
 
     return min(free, key=order), {}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A number of the pool beside the others: why it may not be taken now, how near it is, how it was used."""
+
+    row: CallerId
+    rule: Rule | None
+    distance: int
+    last_used: datetime | None
+    used_this_hour: int
+    used_today: int
+
+
+def explain(
+    pool: Iterable[CallerId],
+    usages: Mapping[int, Usage],
+    to_e164: str,
+    local_presence: bool = True,
+    preferred: int | None = None,
+) -> list[Candidate]:
+    """Every number of `pool`, best first."""
+    destination = levels(to_e164)
+    found = []
+    for row in pool:
+        usage = usages.get(row.id, Usage(row.id))
+        own = levels(row.e164)
+        distance = next(i for i, level in enumerate(destination) if level in own)
+        rule = refusal(row, usage)
+        found.append(Candidate(row, rule, distance, usage.last_used, usage.used_this_hour, usage.used_today))
+
+    def order(candidate: Candidate) -> tuple[bool, bool, int, float]:
+        last = candidate.last_used.timestamp() if candidate.last_used else 0.0
+        near = candidate.distance if local_presence else 0
+        return candidate.rule is not None, candidate.row.id != preferred, near, last
+
+    return sorted(found, key=order)
 
 
 def shown(text: str | None) -> str | None:

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TypeVar
 
@@ -82,6 +82,26 @@ class CallerIds:
         known = {row.id for row in self._rows}
         self._taken = {cid: taken for cid, taken in self._taken.items() if cid in known}
         self._loaded += 1
+
+    def row(self, cid_id: int) -> CallerId | None:
+        """A number of the pool, by its id."""
+        return next((row for row in self._rows if row.id == cid_id), None)
+
+    async def usages(self, ids: Iterable[int], now: datetime) -> dict[int, Usage]:
+        """What Redis holds of these numbers' use. Raises what Redis raises."""
+        found: dict[int, Usage] = {}
+        hour, day = int(now.timestamp()) // 3600, int(now.timestamp()) // 86400
+        for batch in _batches(list(ids)):
+            last = await self._client.hmget("callerid:last_used", [str(cid) for cid in batch])
+            keys = [
+                key for i in batch for key in (f"callerid:hour:{i}:{hour}", f"callerid:day:{i}:{day}", f"reservation:{i}")
+            ]
+            values = await self._client.mget(keys)
+            for n, cid in enumerate(batch):
+                in_hour, in_day, holder = values[3 * n : 3 * n + 3]
+                used = datetime.fromtimestamp(int(last[n]) / 1e6, UTC) if last[n] else None
+                found[cid] = Usage(cid, int(in_hour or 0), int(in_day or 0), used, holder)
+        return found
 
     async def select(
         self, tenant_id: int, campaign_id: int, to_e164: str, holder: str, fallback: str | None, now: datetime

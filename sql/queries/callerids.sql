@@ -2,7 +2,8 @@
 
 -- name: pool
 -- Every number of every pool.
-SELECT id, tenant_id, campaign_id, e164, hourly_limit, daily_limit, active FROM caller_ids ORDER BY id;
+SELECT id, tenant_id, campaign_id, e164, hourly_limit, daily_limit, active, carrier, area_code, meta, resting_until
+FROM caller_ids ORDER BY id;
 
 -- name: usage
 -- Per number: its attempts since the hour ($1) and the day ($2) began, the newest, and the live one since $3, if any.
