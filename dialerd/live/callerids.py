@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -92,11 +92,13 @@ class CallerIds:
         found: dict[int, Usage] = {}
         hour, day = int(now.timestamp()) // 3600, int(now.timestamp()) // 86400
         for batch in _batches(list(ids)):
-            last = await self._client.hmget("callerid:last_used", [str(cid) for cid in batch])
+            last: list[Any] = await self._client.hmget("callerid:last_used", [str(cid) for cid in batch])
             keys = [
-                key for i in batch for key in (f"callerid:hour:{i}:{hour}", f"callerid:day:{i}:{day}", f"reservation:{i}")
+                key
+                for i in batch
+                for key in (f"callerid:hour:{i}:{hour}", f"callerid:day:{i}:{day}", f"reservation:{i}")
             ]
-            values = await self._client.mget(keys)
+            values: list[Any] = await self._client.mget(keys)
             for n, cid in enumerate(batch):
                 in_hour, in_day, holder = values[3 * n : 3 * n + 3]
                 used = datetime.fromtimestamp(int(last[n]) / 1e6, UTC) if last[n] else None
