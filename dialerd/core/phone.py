@@ -136,6 +136,13 @@ def national(e164: str) -> str:
     return re.sub(r"[^0-9]", "", written)
 
 
+def area_code(e164: str) -> str:
+    """The national destination code of a number, in any country; empty where the plan knows none."""
+    parsed = phonenumbers.parse(e164)
+    length = phonenumbers.length_of_national_destination_code(parsed)
+    return phonenumbers.national_significant_number(parsed)[:length]
+
+
 def familiar(e164: str) -> str:
     """A number as clients of the older panel know it: `national` inside Iran, else E.164."""
     return "0" + e164[3:] if e164.startswith("+98") else e164

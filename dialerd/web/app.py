@@ -31,7 +31,8 @@ from dialerd.web.port import Engine
 from dialerd.web.requests import address_of, own_page, pause_reason, read_fields, wants_page
 
 LISTS = ("/contacts/bulk",)  # paths that take long bodies
-UPLOAD = "/api/numbers/upload"  # the one address that takes a whole list
+UPLOAD = "/api/numbers/upload"  # takes a whole list
+CALLER_IDS_FILE = "/api/caller-ids/import"  # so does this
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
@@ -93,7 +94,7 @@ def create_app(
                 body_bytes=bounds.body_bytes,
                 body_seconds=bounds.body_seconds,
                 larger=dict.fromkeys(LISTS, bounds.list_bytes),
-                streamed={UPLOAD: (bounds.upload_bytes, bounds.upload_seconds)},
+                streamed=dict.fromkeys((UPLOAD, CALLER_IDS_FILE), (bounds.upload_bytes, bounds.upload_seconds)),
             )
         ],
         exception_handlers={
