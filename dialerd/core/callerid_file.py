@@ -20,7 +20,6 @@ MAX_LIMIT = 1_000_000  # calls
 MAX_TEXT = 64  # characters of carrier and area code
 MAX_META = 2_000  # characters, as JSON
 MAX_ROWS = 100_000  # of a file
-MAX_SPOILED = 1_000  # rows that cannot be read: to find each costs as much as 64 kB of good ones
 
 _FIELDS = {
     **dict.fromkeys(("caller_id", "callerid", "number", "phone", "phone_number", "did", "e164"), "caller_id"),
@@ -93,12 +92,9 @@ def entries_of(
     """The rows, each as an entry or with what is wrong with it. Raises `FileRefused` for the whole file."""
     reader: _Reader | None = None
     seen: set[str] = set()
-    count = spoiled = 0
+    count = 0
     for row, cells in numbered:
         if isinstance(cells, SpoiledRow):
-            spoiled += 1
-            if spoiled > MAX_SPOILED:
-                raise FileRefused(f"more than {MAX_SPOILED} rows cannot be read, as this one: {cells.text[:40]!r}")
             yield Remark(row, "", cells.text, cells.reason)
             continue
         texts = [cell.strip() for cell in cells]

@@ -279,7 +279,8 @@ async def _put(
         report.rows += 1
         if isinstance(entry, Remark):
             report.refused[entry.reason] = report.refused.get(entry.reason, 0) + 1
-            tell(entry.row, f"{entry.column}: {entry.value}" if entry.column else entry.value, entry.reason)
+            plain = entry.column in ("", "caller_id")
+            tell(entry.row, entry.value if plain else f"{entry.column}={entry.value}", entry.reason)
             continue
         what = done.get(entry.e164, "unchanged")
         setattr(report, what, getattr(report, what) + 1)
