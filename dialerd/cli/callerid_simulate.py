@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import asyncpg
 import click
@@ -13,12 +12,13 @@ from dialerd.cli import callerid
 from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
 from dialerd.config import Config
 from dialerd.core import phone
-from dialerd.core.callerid import CallerId, Candidate, Usage, explain, levels, pool_of, shown
+from dialerd.core.callerid import CallerId, Candidate, Usage, explain, pool_of, shown
 from dialerd.live.callerids import CallerIds
 from dialerd.live.connection import connect
 from dialerd.store import callerid_admin, callerids
+from dialerd.store.callerid_log import RequestLog
 
-_ANYWHERE = "anywhere"
+_NEAR = {"area": "same area", "state": "same state", "country": "same country", "any": "elsewhere"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,6 @@ class _Line:
 
     id: int
     caller_id: str
-    pool: str
     near_as: str
     why: str
     used_this_hour: int
@@ -47,10 +46,14 @@ async def simulate(session: Session, as_json: bool, to: str, campaign_name: str)
         number = phone.parse(to, tenant.default_region)
         rule = await callerid_admin.rule_of(pool, tenant.id, campaign_name)
         rows = pool_of(await callerids.load(pool), tenant.id, rule.id)
-        preferred = await callerid_admin.last_shown(pool, tenant.id, number.e164) if rule.sticky_caller_id else None
-        usages, source = await _usages(session.config, pool, rows)
-    candidates = explain(rows, usages, number.e164, rule.local_presence, preferred)
-    lines = _lines(candidates, number.e164, rule.local_presence, preferred)
+        preferred = None
+        if rule.sticky_caller_id:
+            preferred = await callerid_admin.last_shown(pool, tenant.id, rule.id, number.e164)
+        now = datetime.now(UTC)
+        usages, source = await _usages(session.config, pool, rows, now)
+    candidates = explain(rows, usages, number.e164, rule.local_presence, preferred, now)
+    lines = _lines(candidates, rule.local_presence)
+    fallback = shown(rule.caller_id if rule.id else session.config.callerids.fallback)
     taken = lines[0] if lines and not lines[0].why else None
     answer = {
         "to": number.e164,
@@ -58,8 +61,8 @@ async def simulate(session: Session, as_json: bool, to: str, campaign_name: str)
         "pool": "the campaign's own" if rows and rows[0].campaign_id else "the tenant's",
         "local_presence": rule.local_presence,
         "sticky_caller_id": rule.sticky_caller_id,
-        "status": "OK" if taken else "FALLBACK" if shown(rule.caller_id) else "NONE",
-        "caller_id": taken.caller_id if taken else shown(rule.caller_id),
+        "status": "OK" if taken else "FALLBACK" if fallback else "NONE",
+        "caller_id": taken.caller_id if taken else fallback,
         "uses_from": source,
     }
     if as_json:
@@ -86,19 +89,16 @@ async def simulate(session: Session, as_json: bool, to: str, campaign_name: str)
     )
 
 
-def _lines(candidates: Sequence[Candidate], to_e164: str, local: bool, preferred: int | None) -> list[_Line]:
-    destination = levels(to_e164)
+def _lines(candidates: Sequence[Candidate], local: bool) -> list[_Line]:
     found: list[_Line] = []
     for candidate in candidates:
-        row = candidate.row
-        near = destination[min(candidate.distance, len(destination) - 1)]
+        row = candidate.caller_id
         found.append(
             _Line(
                 row.id,
                 row.e164,
-                str(row.campaign_id or ""),
-                _ANYWHERE if near == "*" else near,
-                _why(candidate, candidates[0], local, preferred),
+                _NEAR[candidate.distance],
+                _why(candidate, candidates[0], local),
                 candidate.used_this_hour,
                 row.hourly_limit,
                 candidate.used_today,
@@ -110,33 +110,33 @@ def _lines(candidates: Sequence[Candidate], to_e164: str, local: bool, preferred
     return found
 
 
-def _why(candidate: Candidate, best: Candidate, local: bool, preferred: int | None) -> str:
+def _why(candidate: Candidate, best: Candidate, local: bool) -> str:
     """Why this one is not taken, or the empty text."""
     if candidate.rule is not None:
         return str(candidate.rule)
     if candidate is best:
         return ""
-    if best.row.id == preferred:
+    if best.preferred:
         return "another was shown before"
-    if local and candidate.distance > best.distance:
+    if local and candidate.distance != best.distance:
         return "farther away"
-    return "used more recently" if candidate.last_used != best.last_used else "equal, and later in the list"
+    return "used more recently" if candidate.last_used != best.last_used else "as good, but later in the list"
 
 
-async def _usages(config: Config, pool: asyncpg.Pool, rows: Sequence[CallerId]) -> tuple[Mapping[int, Usage], str]:
+async def _usages(
+    config: Config, pool: asyncpg.Pool, rows: Sequence[CallerId], now: datetime
+) -> tuple[Mapping[int, Usage], str]:
     """How the numbers were used, from Redis, else from PostgreSQL; and which of the two."""
-    now = datetime.now(UTC)
     seconds = config.dialing.reservation_seconds
+    requests = RequestLog(config.node, lambda: pool)
     client = connect(config.redis)
-
-    async def from_postgres() -> Any:
-        return await callerids.usage(pool, now, seconds)
-
+    ids = CallerIds(client, seconds, lambda: requests.usage(now, seconds))
+    ids.load(rows)
     try:
-        return await CallerIds(client, seconds, from_postgres).usages([row.id for row in rows], now), "redis"
+        return await ids.usages(now), "redis"
     except (RedisError, OSError, TimeoutError) as error:
         say(f"Redis cannot be asked ({error}): uses and reservations are PostgreSQL's")
-        return {usage.cid_id: usage for usage in await from_postgres()}, "postgres"
+        return {usage.cid_id: usage for usage in await requests.usage(now, seconds)}, "postgres"
     finally:
         await client.aclose()
 

@@ -18,7 +18,8 @@ from dialerd.store.queries import queries
 _Q = queries("callerid_admin")
 _ADD, _PAGE, _OF_NUMBER, _LOCK, _CHANGE, _DELETE = _Q.add, _Q.page, _Q.of_number, _Q.lock, _Q.change, _Q.delete
 _PUT_MANY, _RECENT, _CAMPAIGNS = _Q.put_many, _Q.recent, _Q.campaigns_since
-_RULE, _LAST_SHOWN = _Q.campaign_rule, _Q.last_shown
+_RULE = _Q.campaign_rule
+_LAST_SHOWN = queries("callerid_log").last_shown
 _ADD_EVENT = queries("admin").add_event
 DAILY_LIMIT, HOURLY_LIMIT = 1000, 100  # where nobody says another
 RESULTS = ("added", "updated", "unchanged")  # of a good row of a file
@@ -293,9 +294,9 @@ async def rule_of(pool: Any, tenant_id: int, campaign: str) -> CampaignRule:
     return CampaignRule(**row) if row else CampaignRule()
 
 
-async def last_shown(pool: Any, tenant_id: int, to_e164: str) -> int | None:
-    """The caller ID that this number saw last."""
-    found: int | None = await pool.fetchval(_LAST_SHOWN, tenant_id, to_e164)
+async def last_shown(pool: Any, tenant_id: int, campaign_id: int, to_e164: str) -> int | None:
+    """The caller ID that this number saw last from a campaign."""
+    found: int | None = await pool.fetchval(_LAST_SHOWN, tenant_id, to_e164, campaign_id)
     return found
 
 

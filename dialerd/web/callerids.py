@@ -114,7 +114,7 @@ class CallerIdDoors:
                 "cid_id": selection.cid_id,
                 "status": str(selection.status),
                 "fallback": selection.status is Status.FALLBACK,
-                "national": phone.national(e164) if e164 else number,
+                "national": phone.significant(number),
                 "call": call,
             }
         )

@@ -80,7 +80,7 @@ FROM (SELECT campaign_id, CASE WHEN campaign_id IS NULL THEN campaign ELSE '' EN
              count(*) FILTER (WHERE status = 'NONE') AS none,
              count(*) FILTER (WHERE result = 'answered') AS answered,
              count(*) FILTER (WHERE result <> 'unknown') AS ended
-      FROM caller_id_requests WHERE tenant_id = $1 AND at >= $2
+      FROM caller_id_requests WHERE tenant_id = $1 AND at >= $2 AND NOT again
       GROUP BY 1, 2 ORDER BY 3 DESC LIMIT $3) AS r
 LEFT JOIN campaigns c ON c.id = r.campaign_id
 ORDER BY r.requests DESC, 1;
@@ -89,8 +89,3 @@ ORDER BY r.requests DESC, 1;
 -- How a campaign ($2: its id or its name) chooses its caller IDs.
 SELECT id, name, caller_id, local_presence, sticky_caller_id
 FROM campaigns WHERE tenant_id = $1 AND (name = $2 OR id::text = $2) ORDER BY name = $2 DESC, id DESC LIMIT 1;
-
--- name: last_shown
--- The caller ID that a number ($2) was shown last.
-SELECT caller_id_id FROM caller_id_requests
-WHERE tenant_id = $1 AND to_e164 = $2 AND status = 'OK' ORDER BY at DESC LIMIT 1;

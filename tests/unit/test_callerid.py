@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dialerd.core.callerid import CallerId, Rule, Usage, choose, levels, pool_of, refusal, shown
+from dialerd.core.callerid import CallerId, Rule, Usage, choose, pool_of, refusal, shown
+from dialerd.core.nearness import levels
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 US_415, US_212, CA_416, FI_40 = "+14155550101", "+12125550101", "+14165550101", "+358401234567"
@@ -17,12 +18,12 @@ def row(cid: int, e164: str = US_415, campaign_id: int | None = None, active: bo
 @pytest.mark.parametrize(
     ("e164", "expected"),
     [
-        (US_415, ("US-415", "US", "*")),
+        (US_415, ("US-415", "US/CA", "US", "*")),
         (FI_40, ("FI-40", "FI", "*")),
         ("+989121234567", ("IR-912", "IR", "*")),
         ("+576012345678", ("CO-601", "CO", "*")),
         ("+390612345678", ("IT-06", "IT", "*")),
-        (CA_416, ("CA-416", "CA", "*")),
+        (CA_416, ("CA-416", "CA/ON", "CA", "*")),
         ("+9999999", ("*",)),
     ],
 )

@@ -1,8 +1,9 @@
 """The surface with caller IDs in it: a real desk on a real Redis and PostgreSQL, asked through ASGI."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import httpx
@@ -11,12 +12,13 @@ from starlette.applications import Starlette
 
 from dialerd import config
 from dialerd.clock import Clock
-from dialerd.core.callerid import Usage
-from dialerd.engine.desk import Caller, CallerIdDesk
+from dialerd.engine.desk import CallerIdDesk, FrontDesk, NoLookups
+from dialerd.engine.directory import Directory
 from dialerd.fastagi.desk import Desk
 from dialerd.live.callerids import CallerIds
 from dialerd.live.connection import connect
 from dialerd.store import callerids
+from dialerd.store.callerid_log import RequestLog
 from dialerd.web.api import CallerIdService, routes
 from dialerd.web.app import create_app
 from dialerd.web.database import Database
@@ -24,20 +26,18 @@ from tests.web.engine import TOKEN, FakeEngine
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 BASE = "http://dialer.test:8000"
-CALLERS = {"sales": Caller(1, 0, "5551234567", "US"), "bare": Caller(1, 0, None, "US")}
-
-
-async def no_usage() -> Iterable[Usage]:
-    return []
+NO_AGENTS: Any = ()
 
 
 @dataclass
 class House:
-    """The surface and what is behind it."""
+    """The surface and what is behind it. Campaign "sales" has a fallback, any other name has none."""
 
     app: Starlette
     desk: Desk
     pool: CallerIds
+    directory: Directory
+    requests: RequestLog
     database: asyncpg.Pool
 
     def client(self, address: str = "127.0.0.1", **headers: str) -> httpx.AsyncClient:
@@ -46,6 +46,7 @@ class House:
 
     async def load(self) -> None:
         """What the daemon does when it is notified."""
+        self.directory.load(await callerids.campaigns(self.database), await callerids.tenants(self.database))
         self.pool.load(await callerids.load(self.database))
 
 
@@ -61,11 +62,18 @@ async def house(
     )
     clock = clock or Clock()
     client = connect(redis)
-    pool = CallerIds(client, 300, no_usage)
-    desk: Desk = CallerIdDesk("node-a", pool, clock, lambda campaign, _: CALLERS.get(campaign), lambda *_: None)
+    requests = RequestLog("node-a", lambda: database)
+    pool = CallerIds(client, 300, lambda: requests.usage(clock.now(), 300))
+    directory = Directory(settings.callerids, NO_AGENTS, {})
+    inner = CallerIdDesk("node-a", pool, clock, directory, requests, lambda *_: None)
+    desk: Desk = FrontDesk(inner, NoLookups())
     desk = around(desk) if around else desk
+    await database.execute(
+        "INSERT INTO campaigns (tenant_id, name, state, dial_mode, queue_name, trunk, caller_id)"
+        " VALUES (1, 'sales', 'active', 'progressive', 'q', 'batch', '5551234567')"
+    )
     api = routes(settings, Database(lambda: database), client, clock, CallerIdService(desk, pool))
-    found = House(create_app(FakeEngine(), TOKEN, clock, api=api), desk, pool, database)
+    found = House(create_app(FakeEngine(), TOKEN, clock, api=api), desk, pool, directory, requests, database)
     await found.load()
     yield found
     await client.aclose()
