@@ -18,7 +18,7 @@ from dialerd.store.queries import queries
 _Q = queries("callerid_admin")
 _ADD, _PAGE, _OF_NUMBER, _LOCK, _CHANGE, _DELETE = _Q.add, _Q.page, _Q.of_number, _Q.lock, _Q.change, _Q.delete
 _PUT_MANY, _RECENT, _CAMPAIGNS = _Q.put_many, _Q.recent, _Q.campaigns_since
-_RULE = _Q.campaign_rule
+_RULE, _IDS, _NAMES = _Q.campaign_rule, _Q.ids, _Q.campaign_names
 _LAST_SHOWN = queries("callerid_log").last_shown
 _ADD_EVENT = queries("admin").add_event
 DAILY_LIMIT, HOURLY_LIMIT = 1000, 100  # where nobody says another
@@ -169,6 +169,16 @@ async def of_ids(pool: Any, tenant_id: int, ids: Sequence[int]) -> list[PoolEntr
     rows = await pool.fetch(_PAGE, tenant_id, list(ids), None, None, "", 0, len(ids))
     found = {row["id"]: _entry(row) for row in rows}
     return [found[id_] for id_ in ids if id_ in found]
+
+
+async def ids_of(pool: Any, tenant_id: int) -> list[int]:
+    """Of every caller ID of the tenant."""
+    return [row["id"] for row in await pool.fetch(_IDS, tenant_id)]
+
+
+async def campaign_names(pool: Any, tenant_id: int, ids: Sequence[int]) -> dict[int, str]:
+    """The names of campaigns."""
+    return {row["id"]: row["name"] for row in await pool.fetch(_NAMES, tenant_id, list(ids))} if ids else {}
 
 
 async def find(pool: Any, tenant_id: int, text: str, default_region: str, campaign_id: int | None = None) -> PoolEntry:

@@ -15,6 +15,7 @@ from dialerd.web.app import Surface
 from dialerd.web.batch import BatchDoors
 from dialerd.web.callerid_pools import CallerIdPoolDoors
 from dialerd.web.callerids import CallerIdDoors
+from dialerd.web.dashboard import Dashboard
 from dialerd.web.database import Database
 from dialerd.web.lines import LineDoors
 from dialerd.web.lists import ListDoors
@@ -42,6 +43,13 @@ def routes(
     clock = clock or Clock()
     batch = config.batch
 
+    def _caller_ids(surface: Surface, service: CallerIdService) -> list[BaseRoute]:
+        seconds = config.dialing.reservation_seconds
+        return [
+            *CallerIdDoors(surface, service.desk, service.pool.row).routes(),
+            *Dashboard(surface, database, service.pool, seconds, clock).routes(),
+        ]
+
     def all_of(surface: Surface) -> list[BaseRoute]:
         return [
             *BatchDoors(batch, database, clock).routes(),
@@ -54,7 +62,7 @@ def routes(
             *callbacks.routes(surface, database, clock),
             *why.routes(surface, database, clock),
             *CallerIdPoolDoors(surface, database).routes(),
-            *(CallerIdDoors(surface, caller_ids.desk, caller_ids.pool.row).routes() if caller_ids else []),
+            *(_caller_ids(surface, caller_ids) if caller_ids else []),
         ]
 
     return all_of

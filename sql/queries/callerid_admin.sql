@@ -89,3 +89,11 @@ ORDER BY r.requests DESC, 1;
 -- How a campaign ($2: its id or its name) chooses its caller IDs.
 SELECT id, name, caller_id, local_presence, sticky_caller_id
 FROM campaigns WHERE tenant_id = $1 AND (name = $2 OR id::text = $2) ORDER BY name = $2 DESC, id DESC LIMIT 1;
+
+-- name: ids
+-- Every caller ID of the tenant.
+SELECT id FROM caller_ids WHERE tenant_id = $1 ORDER BY id;
+
+-- name: campaign_names
+-- The names of campaigns ($2).
+SELECT id, name FROM campaigns WHERE tenant_id = $1 AND id = ANY ($2::bigint[]);
