@@ -38,6 +38,7 @@ RO Rondônia,RR Roraima,RS Rio Grande do Sul,SC Santa Catarina,SE Sergipe,SP Sã
 DF Federal District
 """
 _SHORT = {name: letters for letters, _, name in (one.strip().partition(" ") for one in _LETTERS.split(","))}
+_SHORT |= {"Mumbai": "Maharashtra", "Dnipropetrovsk/Dnipro": "Dnipro", "Kyiv city": "Kyiv"}
 
 
 def areas() -> dict[str, dict[str, str]]:
