@@ -201,7 +201,7 @@ async def test_the_recipe_for_no_caller_id_available_finds_and_ends_a_reservatio
     async with redis.asyncio.Redis.from_url(redis_url, decode_responses=True) as client:
         assert await client.keys("reservation:*") == [f"reservation:{added['id']}"]
         assert 290 <= await client.ttl(f"reservation:{added['id']}") <= 300
-        call = (await client.get(f"reservation:{added['id']}")).partition("/")[2]
+        call = str(await client.get(f"reservation:{added['id']}")).partition("/")[2]
         assert (await http.post("/release-cid", data={"call": call})).json()["released"] is True
         assert await client.keys("reservation:*") == []
     assert (await ask(http)).json()["status"] == "OK"
