@@ -242,3 +242,18 @@ async def test_nobodys_request_is_seen_by_no_tenant(pool: asyncpg.Pool, log: Req
             await connection.execute(f"SET LOCAL dialerd.tenant = '{session}'")
             seen = await connection.fetchval(f"SELECT count(*) FROM caller_id_requests WHERE {policy}")  # noqa: S608
             assert bool(seen) is sees, session
+
+
+async def test_old_requests_are_removed_and_sooner_where_the_tenant_keeps_less(
+    pool: asyncpg.Pool, log: RequestLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callerid_log, "_FORGET_BATCH", 2)
+    other = await pool.fetchval("INSERT INTO tenants (name) VALUES ('other') RETURNING id")
+    await pool.execute("INSERT INTO retention (tenant_id, days) VALUES ($1, 30), (1, NULL)", other)
+    for n, days in enumerate((1, 40, 89, 91, 92, 93, 300)):
+        log.put(row(None, f"ours-{n}", timedelta(days=days)))
+        log.put(row(None, f"theirs-{n}", timedelta(days=days), tenant_id=other))
+    assert await log.flush()
+    await callerid_log.forget(pool, NOW)
+    left = [r["holder"] for r in await pool.fetch("SELECT holder FROM caller_id_requests ORDER BY holder")]
+    assert left == ["ours-0", "ours-1", "ours-2", "theirs-0"]
