@@ -6,6 +6,7 @@ CALLERID(num) when there is a number. A dialplan that finds no CID_STATUS got no
 
 import re
 
+from dialerd.core.callerid import Request
 from dialerd.core.ids import attempt_of
 from dialerd.fastagi.desk import Desk
 from dialerd.fastagi.wire import AgiCall, BadRequest
@@ -22,7 +23,8 @@ async def run(call: AgiCall, desk: Desk) -> None:
     if not _NAME.match(campaign) or not _NAME.match(agent) or not (campaign or agent):
         raise BadRequest("not next-cid,<to>,<campaign>,<agent> (a hand-dialled call may leave the campaign out)")
     # On our own dialplan route the far half of the Local pair asks, `<attempt>;2`: the attempt holds the number.
-    selection = await desk.next_cid(to, campaign, agent, attempt_of(call.uniqueid))
+    request = Request(to, campaign, agent, attempt_of(call.uniqueid), "fastagi", call.peer)
+    selection = await desk.next_cid(request)
     if selection.caller_id is not None:
         await call.set_variable("CALLERID(num)", selection.caller_id)
     await call.set_variable("CID_NUMBER", selection.caller_id or "")

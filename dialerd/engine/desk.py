@@ -1,13 +1,14 @@
 """Caller-ID selection behind every door (FastAGI now, HTTP later): same answer, same limits, same log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from dialerd.clock import Clock
 from dialerd.core import ids, phone
-from dialerd.core.callerid import Selection, shown
+from dialerd.core.callerid import CallEnd, Request, Selection, shown
 from dialerd.live.callerids import CallerIds
 
 log = structlog.get_logger(__name__)
@@ -46,8 +47,9 @@ class CallerIdDesk:
         self._caller = caller
         self._selected = selected
 
-    async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
+    async def next_cid(self, request: Request) -> Selection:
         """See `Desk`. A holder that is no attempt of ours is known per node: other boxes may use its name too."""
+        to, campaign, agent, holder = request.to, request.campaign, request.agent, request.holder
         caller = self._caller(campaign, agent)
         if caller is None:
             return self._logged(Selection.without_pool(None, {"unknown_campaign": 1}), "", campaign, agent, holder)
@@ -65,9 +67,17 @@ class CallerIdDesk:
             self._selected(holder, selection)
         return self._logged(selection, phone.masked(number.e164), campaign, agent, holder)
 
-    async def release_cid(self, holder: str) -> None:
+    async def release_cid(self, holder: str, end: CallEnd | None = None) -> bool:
         """See `Desk`."""
-        await self._callerids.release(self._key(holder), self._clock.now())
+        return await self._callerids.release(self._key(holder), self._clock.now())
+
+    async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
+        """See `Desk`."""
+        return None
+
+    async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
+        """See `Desk`."""
+        return None
 
     def _key(self, holder: str) -> str:
         return holder if ids.is_attempt(holder) else f"{self._node}/{holder}"

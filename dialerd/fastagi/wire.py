@@ -117,6 +117,12 @@ class AgiCall:
         """The channel's id as Asterisk gave it, unchecked; empty when it sent none."""
         return self.headers.get("agi_uniqueid", "")
 
+    @property
+    def peer(self) -> str:
+        """The address that asks; empty when it is gone already."""
+        peer = self._writer.get_extra_info("peername")
+        return str(peer[0]) if peer else ""
+
     def argument(self, position: int) -> str:
         """The verb's argument, counted from 1, unchecked; empty when it is missing."""
         return self.headers.get(f"agi_arg_{position}", "")
