@@ -76,6 +76,14 @@ class FastAgi(Section):
     port: Port = 4573
     timeout_seconds: Seconds = 5.0  # for the whole request's headers, and for each reply
     max_connections: Annotated[int, Field(ge=1)] = 1000
+    site_verbs: str = "/etc/dialerd/agi"  # a folder of the site's own verbs, one file each; need not be there
+
+
+class CallerIds(Section):
+    """Caller-ID selection, whichever door a request comes in by."""
+
+    requests_per_minute_per_agent: Annotated[int, Field(ge=0)] = 600  # over it: the fallback only; 0: no limit
+    requests_per_minute_per_address: Annotated[int, Field(ge=0)] = 60000
 
 
 class Web(Section):
@@ -140,6 +148,7 @@ class Config(Section):
     ami: Ami
     ari: Ari
     fastagi: FastAgi = FastAgi()
+    callerids: CallerIds = CallerIds()
     web: Web
     batch: Batch = Batch()
     dialing: Dialing = Dialing()

@@ -9,6 +9,7 @@ import structlog
 from dialerd.clock import Clock
 from dialerd.core import ids, phone
 from dialerd.core.callerid import CallEnd, Request, Selection, shown
+from dialerd.engine.lookups import Lookups
 from dialerd.live.callerids import CallerIds
 
 log = structlog.get_logger(__name__)
@@ -40,12 +41,14 @@ class CallerIdDesk:
         clock: Clock,
         caller: Callable[[str, str], Caller | None],
         selected: Callable[[str, Selection], None],
+        lookups: Lookups | None = None,
     ) -> None:
         self._node = node
         self._callerids = callerids
         self._clock = clock
         self._caller = caller
         self._selected = selected
+        self._lookups = lookups
 
     async def next_cid(self, request: Request) -> Selection:
         """See `Desk`. A holder that is no attempt of ours is known per node: other boxes may use its name too."""
@@ -73,11 +76,11 @@ class CallerIdDesk:
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         """See `Desk`."""
-        return None
+        return await self._lookups.dnc_lists(to, campaign) if self._lookups else None
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         """See `Desk`."""
-        return None
+        return await self._lookups.contact_info(number, campaign) if self._lookups else None
 
     def _key(self, holder: str) -> str:
         return holder if ids.is_attempt(holder) else f"{self._node}/{holder}"

@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from dialerd import config
-from dialerd.core.callerid import Selection, Status
+from dialerd.core.callerid import CallEnd, Request, Selection, Status
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.paths import shipped
@@ -26,14 +26,24 @@ class OneNumberDesk:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str, str]] = []
+        self.released: list[tuple[str, CallEnd | None]] = []
         self.selection = Selection(Status.OK, "+14155550101", 12)
+        self.lists: tuple[str, ...] | None = ()
+        self.contact: Mapping[str, Any] | None = None
 
-    async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
-        self.asked.append((to, campaign, agent, holder))
+    async def next_cid(self, request: Request) -> Selection:
+        self.asked.append((request.to, request.campaign, request.agent, request.holder))
         return self.selection
 
-    async def release_cid(self, holder: str) -> None:
-        raise AssertionError("nobody asked for a release")
+    async def release_cid(self, holder: str, end: CallEnd | None = None) -> bool:
+        self.released.append((holder, end))
+        return True
+
+    async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
+        return self.lists
+
+    async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
+        return self.contact
 
 
 @pytest.fixture
