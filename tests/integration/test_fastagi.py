@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -303,21 +302,3 @@ async def test_a_stop_waits_for_conversations_and_then_ends_them(desk: OneNumber
     await server.stop(0.1)
     assert server.connections == 0
     assert await client.closed(5)
-
-
-def test_a_file_that_is_no_verb_stops_the_start_and_is_named(tmp_path: Path) -> None:
-    with pytest.raises(verbs.BadVerb, match="no verb"):
-        verbs.load(tmp_path)
-    good = "async def run(call, desk): pass\n"
-    for name, text in {
-        "a_b.py": good,
-        "ok.py": "run = 1\n",
-        "syntax.py": "def\n",
-        "sync.py": "def run(a, b): pass\n",
-    }.items():
-        (tmp_path / name).write_text(text)
-        with pytest.raises(verbs.BadVerb, match=name):
-            verbs.load(tmp_path)
-        (tmp_path / name).unlink()
-    (tmp_path / "site-verb.py").write_text(good)
-    assert set(verbs.load(tmp_path)) == {"site-verb"}
