@@ -195,8 +195,7 @@ class PystChannel(Channel):
     def __init__(self) -> None:
         from asterisk.agi import AGI
 
-        sys.stderr = io.StringIO()
-        self._agi: Any = AGI()
+        self._agi: Any = AGI(stderr=io.StringIO())
         self._env = dict(self._agi.env)
 
     def set_variable(self, name: str, value: str) -> None:
