@@ -21,11 +21,15 @@ async def run(call: AgiCall, desk: Desk) -> None:
         raise BadRequest("not contact-info,<number>,<campaign>")
     found = await desk.contact_info(number, campaign)
     told = found or {}
-    await call.set_variable("CONTACT_ID", word(str(told.get("contact_id", ""))))
-    await call.set_variable("CONTACT_NAME", plain(str(told.get("name") or "")))
-    await call.set_variable("CONTACT_STATE", word(str(told.get("state") or "")))
-    await call.set_variable("CONTACT_ATTEMPTS", word(str(told.get("attempts", ""))))
-    await call.set_variable("CONTACT_LAST_OUTCOME", word(str(told.get("last_outcome") or "")))
-    await call.set_variable("CONTACT_CAMPAIGN", word(str(told.get("campaign_id", ""))))
-    # Last, so that a status is only seen beside a complete answer.
-    await call.set_variable("CONTACT_STATUS", "NONE" if found is None else "FOUND")
+    await call.set_variables(
+        {
+            "CONTACT_ID": word(str(told.get("contact_id", ""))),
+            "CONTACT_NAME": plain(str(told.get("name") or "")),
+            "CONTACT_STATE": word(str(told.get("state") or "")),
+            "CONTACT_ATTEMPTS": word(str(told.get("attempts", ""))),
+            "CONTACT_LAST_OUTCOME": word(str(told.get("last_outcome") or "")),
+            "CONTACT_CAMPAIGN": word(str(told.get("campaign_id", ""))),
+            # Last, so that a status is only seen beside a complete answer.
+            "CONTACT_STATUS": "NONE" if found is None else "FOUND",
+        }
+    )

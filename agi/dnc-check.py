@@ -23,6 +23,5 @@ async def run(call: AgiCall, desk: Desk) -> None:
     lists = await desk.dnc_lists(to, campaign)
     status = "UNKNOWN" if lists is None else "LISTED" if lists else "CLEAR"
     names = " ".join(word(name, 40) or "unnamed" for name in lists or ())
-    await call.set_variable("DNC_LISTS", names[:_MAX_CHARACTERS].rstrip())
-    # Last, so that a status is only seen beside a complete answer.
-    await call.set_variable("DNC_STATUS", status)
+    # The status last, so that it is only seen beside a complete answer.
+    await call.set_variables({"DNC_LISTS": names[:_MAX_CHARACTERS].rstrip(), "DNC_STATUS": status})

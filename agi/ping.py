@@ -10,5 +10,4 @@ from dialerd.fastagi.wire import AgiCall
 
 async def run(call: AgiCall, desk: Desk) -> None:
     """Nothing is asked of the desk: whether Redis and PostgreSQL are there is for /health to say."""
-    await call.set_variable("DIALERD_VERSION", __version__)
-    await call.set_variable("DIALERD", "ok")
+    await call.set_variables({"DIALERD_VERSION": __version__, "DIALERD": "ok"})

@@ -2,7 +2,8 @@
 
 For the `h` extension. <call> is the id under which next-cid was asked; without it, the channel's own. The rest says
 how the call went, for the health of the caller ID: ${DIALSTATUS}, ${ANSWEREDTIME}, ${HANGUPCAUSE}, and the SIP code of
-the far end where it is known. What is missing, or not of its form, counts as not said.
+the far end where it is known. Instead of a dial status it may be a word of our own (answered, no_answer, busy,
+rejected, failed, unknown). What is missing, or not of its form, counts as not said.
 """
 
 import re
@@ -19,5 +20,5 @@ async def run(call: AgiCall, desk: Desk) -> None:
     """Tell the desk; the channel is dead by now and is told nothing."""
     holder = call.argument(1) or call.uniqueid
     if not _ID.match(holder):
-        raise BadRequest("not release-cid,<call>")
+        raise BadRequest("not release-cid,<call>[,<dialstatus>,<seconds>[,<cause>[,<sip>]]]")
     await desk.release_cid(attempt_of(holder), call_end(*(call.argument(i) for i in (2, 3, 4, 5))))

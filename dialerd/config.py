@@ -80,8 +80,10 @@ class FastAgi(Section):
 
 
 class CallerIds(Section):
-    """Caller-ID selection, whichever door a request comes in by."""
+    """Caller IDs for whoever asks, our own calls apart; also for dialplans whose campaigns are none of ours."""
 
+    foreign_tenant: str | None = None  # whose pool they draw from; none: the only tenant's, with several nobody's
+    fallback: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")] | None = None  # when it gives nothing
     requests_per_minute_per_agent: Annotated[int, Field(ge=0)] = 600  # over it: the fallback only; 0: no limit
     requests_per_minute_per_address: Annotated[int, Field(ge=0)] = 60000
 

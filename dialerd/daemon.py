@@ -21,7 +21,7 @@ from dialerd import __version__, logs, systemd
 from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.config_file import ConfigError, load
-from dialerd.engine.desk import CallerIdDesk
+from dialerd.engine.desk import FrontDesk
 from dialerd.engine.engine import Engine
 from dialerd.engine.lookups import Lookups
 from dialerd.engine.requestlimits import LimitedDesk
@@ -73,14 +73,7 @@ async def run(config: Config, verbs: Mapping[str, Verb]) -> int:
         redis = connection.connect(config.redis)
         stack.push_async_callback(redis.aclose)
         engine = Engine(config, clock, redis)
-        desk = CallerIdDesk(
-            config.node,
-            engine.caller_ids,
-            clock,
-            engine.caller,
-            engine.caller_id_selected,
-            Lookups(lambda: engine.pool),
-        )
+        desk = FrontDesk(engine.desk, Lookups(lambda: engine.pool, config.callerids.foreign_tenant))
         # What every door asks: the same answers within the same limits.
         limited = LimitedDesk(desk, config.callerids, engine.caller)
         agi = FastAgiServer(config.fastagi, verbs, limited)

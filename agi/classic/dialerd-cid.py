@@ -157,11 +157,12 @@ def release_cid(channel: "Channel", arguments: List[str], until: Callable[[], fl
     """The call ended, in that way."""
     status, seconds_talked, cause = [*arguments, "", "", ""][:3]
     told: Dict[str, Any] = {"call": channel.uniqueid}
-    if status:
-        result = "answered" if status == "ANSWER" else _CAUSES.get(cause) or _RESULTS.get(status, "unknown")
-        told["result"] = result
-        if result == "answered" and re.match(r"[0-9]{1,6}\Z", seconds_talked):
+    if status == "ANSWER":
+        told["result"] = "answered"
+        if re.match(r"[0-9]{1,6}\Z", seconds_talked, re.ASCII):
             told["talk_seconds"] = int(seconds_talked)
+    elif status in _RESULTS:
+        told["result"] = _CAUSES.get(cause) or _RESULTS[status]
     left = until()
     within(left, lambda: ask("POST", "/release-cid", json.dumps(told), left))
 

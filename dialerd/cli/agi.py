@@ -1,6 +1,7 @@
 """`dialer-admin agi`: is the FastAGI server there, asked as Asterisk asks it."""
 
 import asyncio
+import re
 import sys
 from typing import NoReturn
 
@@ -10,6 +11,7 @@ from dialerd.cli.common import UNREACHABLE, Session, command, say, show_json
 
 _SECONDS = 3.0
 _MAX_COMMANDS = 10
+_SET = re.compile(r'EXEC MSet "([^"]*)"\n\Z')
 _REQUEST = b"agi_network: yes\nagi_network_script: ping\nagi_request: agi://dialer-admin/ping\nagi_uniqueid: ping\n\n"
 
 
@@ -53,8 +55,10 @@ async def _ask(host: str, port: int) -> dict[str, str]:
             line = (await reader.readline()).decode("ascii", "replace")
             if not line:
                 break
-            name, _, value = line.removeprefix("SET VARIABLE ").strip().partition(" ")
-            told[name] = value.strip('"')
+            if match := _SET.match(line):
+                for pair in match[1].split(","):
+                    name, _, value = pair.partition("=")
+                    told[name] = value
             writer.write(b"200 result=1\n")
     finally:
         writer.transport.abort()

@@ -6,7 +6,7 @@ of the expected form counts as not said.
 
 import re
 
-from dialerd.core.callerid import CallEnd
+from dialerd.core.callerid import RESULTS, CallEnd
 
 _NUMBER = re.compile(r"[0-9]{1,3}\Z", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z", re.ASCII)
@@ -32,15 +32,17 @@ _OF_STATUS = {
 def call_end(dial_status: str, seconds: str = "", cause: str = "", sip: str = "") -> CallEnd | None:
     """`${DIALSTATUS}`, `${ANSWEREDTIME}` (s), `${HANGUPCAUSE}` and the far end's SIP code, each perhaps empty.
 
-    None: Dial() was never reached, so nothing is known of the call.
+    Instead of a dial status it may be one of our own words. None: Dial() was never reached, or no such word: nothing is
+    known of the call.
     """
-    if dial_status == "ANSWER":
+    if dial_status in ("ANSWER", "answered"):
         return CallEnd("answered", float(seconds) if _SECONDS.match(seconds) else None)
-    said = _of_sip(sip) or _of_cause(cause)
-    if said is None and dial_status:
-        said = _OF_STATUS.get(dial_status, "unknown")
-    # A cause alone is how our own side hung up: no word of the called one.
-    return CallEnd(said) if said and dial_status else None
+    if dial_status in RESULTS:
+        return CallEnd(dial_status)
+    by_status = _OF_STATUS.get(dial_status)
+    if by_status is None:  # a cause alone is how our own side hung up: no word of the called one
+        return None
+    return CallEnd(_of_sip(sip) or _of_cause(cause) or by_status)
 
 
 def _of_sip(text: str) -> str | None:

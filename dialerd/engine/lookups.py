@@ -13,7 +13,7 @@ import structlog
 
 from dialerd.core import phone
 from dialerd.store import lookups
-from dialerd.store.errors import NotFound, Refused
+from dialerd.store.errors import Refused
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +26,10 @@ class Lookups:
     """Implements `dnc_lists` and `contact_info` of `fastagi.desk.Desk`.
 
     `pool` gives the pool that sees all tenants, or None while PostgreSQL is away. `tenant` is whose lists are asked
-    when no campaign of ours is named.
+    when no campaign of ours is named; None: the only one's.
     """
 
-    def __init__(self, pool: Callable[[], Any], tenant: str = "default") -> None:
+    def __init__(self, pool: Callable[[], Any], tenant: str | None = None) -> None:
         self._pool = pool
         self._tenant = tenant
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -59,6 +59,6 @@ class Lookups:
                 return await query(pool, where, phone.parse(number, where.default_region).e164)
         except phone.NumberRefused as refused:
             log.info("lookup of what is no number", what=what, reason=refused.reason)
-        except (NotFound, Refused, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (Refused, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("lookup failed", what=what, error=(str(error) or type(error).__name__)[:200])
         return None

@@ -14,7 +14,8 @@ from dialerd import config
 from dialerd.core import phone
 from dialerd.core.callerid import CallEnd, Request, Selection, shown
 from dialerd.core.requestlimit import RequestLimit
-from dialerd.engine.desk import Caller
+from dialerd.engine.desk import OURS
+from dialerd.engine.directory import Caller
 from dialerd.fastagi.desk import Desk
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ class LimitedDesk:
 
     async def next_cid(self, request: Request) -> Selection:
         """See `Desk`."""
-        if request.door == "daemon":
+        if request.door == OURS:
             return await self._desk.next_cid(request)
         now = asyncio.get_running_loop().time()
         # The address first: who is over that limit must not use up the share of an agent that it names.

@@ -9,7 +9,7 @@ from dialerd.store.errors import Refused
 from dialerd.store.queries import queries
 
 _Q = queries("lookups")
-_CAMPAIGNS, _STALE, _BARS, _CONTACT = _Q.campaigns, _Q.stale, _Q.bars, _Q.contact
+_CAMPAIGNS, _TENANTS, _STALE, _BARS, _CONTACT = _Q.campaigns, _Q.tenants, _Q.stale, _Q.bars, _Q.contact
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +22,23 @@ class Scope:
     any_campaign: bool = False
 
 
-async def scope(pool: Any, campaign: str, tenant: str) -> Scope:
-    """The scope of a campaign by name, else by id, of whichever tenant it is.
+async def scope(pool: Any, campaign: str, tenant: str | None) -> Scope:
+    """The scope of a campaign by id, else by name, of whichever tenant it is.
 
-    No campaign: that of `tenant` as a whole. A name that is none of ours (another system's, or a slip): the same, and
-    the lists of each of its campaigns count, since the stricter is never wrong. Raises `Refused` when two tenants have
-    a campaign of that name, `NotFound` when there is no such tenant.
+    No campaign: that of `tenant` (None: the only one) as a whole. A name that is none of ours (another system's, or a
+    slip): the same, and the lists of each of its campaigns count, since the stricter is never wrong. Raises `Refused`
+    when whose it is cannot be told.
     """
     rows = await pool.fetch(_CAMPAIGNS, campaign, campaigns.id_of(campaign)) if campaign else []
-    named = [row for row in rows if row["by_name"]] or rows
-    if len(named) > 1:
+    meant = [row for row in rows if row["by_id"]] or rows
+    if len(meant) > 1:
         raise Refused(f"more than one tenant has a campaign {campaign!r}: ask by its id")
-    if named:
-        return Scope(named[0]["tenant_id"], named[0]["default_region"], named[0]["id"])
-    whole = await campaigns.tenant(pool, tenant)
-    return Scope(whole.id, whole.default_region, None, bool(campaign))
+    if meant:
+        return Scope(meant[0]["tenant_id"], meant[0]["default_region"], meant[0]["id"])
+    tenants = await pool.fetch(_TENANTS, tenant)
+    if len(tenants) != 1:
+        raise Refused("no campaign of ours, and no one tenant whose it could be: see [callerids] foreign_tenant")
+    return Scope(tenants[0]["id"], tenants[0]["default_region"], None, bool(campaign))
 
 
 async def bars(pool: Any, where: Scope, e164: str) -> tuple[str, ...] | None:

@@ -1,11 +1,15 @@
 -- What a dialplan may look up of a number, without changing anything.
 
 -- name: campaigns
--- The campaigns, of any tenant, that are called $1, or whose id is $2; those by name first. More than one: ambiguous.
-SELECT c.id, c.tenant_id, t.default_region, c.name = $1 AS by_name
+-- The campaigns, of any tenant, whose id is $2 or that are called $1; that by id first. More than one name: ambiguous.
+SELECT c.id, c.tenant_id, t.default_region, c.id IS NOT DISTINCT FROM $2 AS by_id
 FROM campaigns c JOIN tenants t ON t.id = c.tenant_id
 WHERE c.name = $1 OR c.id = $2
-ORDER BY c.name = $1 DESC LIMIT 3;
+ORDER BY c.id IS NOT DISTINCT FROM $2 DESC LIMIT 3;
+
+-- name: tenants
+-- The tenant that is called $1; of null, all, two of them at the most.
+SELECT id, default_region FROM tenants WHERE $1::text IS NULL OR name = $1 LIMIT 2;
 
 -- name: stale
 -- A list, in the scope of tenant $1 and campaign $2 (with $3: of any campaign), that is older than it may be; or null.

@@ -54,7 +54,8 @@ async def test_another_systems_campaign_is_bound_by_every_list_of_the_tenant(
     assert await lookups.dnc_lists(NUMBER, "") == ()
 
 
-async def test_another_tenants_lists_and_contacts_are_not_told(lookups: Lookups, pool: asyncpg.Pool) -> None:
+async def test_another_tenants_lists_and_contacts_are_not_told(pool: asyncpg.Pool) -> None:
+    lookups = Lookups(lambda: pool, "default")
     other = await pool.fetchval("INSERT INTO tenants (name) VALUES ('other') RETURNING id")
     theirs = await campaign(pool, "Theirs", other)
     await bar(pool, Scope(other), NUMBER)
@@ -72,6 +73,8 @@ async def test_what_cannot_be_proven_is_unknown(lookups: Lookups, pool: asyncpg.
     for tenant in (1, other):
         await campaign(pool, "Spring", tenant)
     assert await lookups.dnc_lists(NUMBER, "Spring") is None  # whose?
+    assert await lookups.dnc_lists(NUMBER, "") is None
+    assert await Lookups(lambda: pool, "other").dnc_lists(NUMBER, "") == ()
 
 
 async def test_a_list_that_is_too_old_clears_nobody_and_still_bars(lookups: Lookups, pool: asyncpg.Pool) -> None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from dialerd import config
 from dialerd.core.callerid import CallEnd, Request, Selection, Status
-from dialerd.engine.desk import Caller
+from dialerd.engine.directory import Caller
 from dialerd.engine.requestlimits import LimitedDesk
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer

@@ -23,7 +23,9 @@ from dialerd.core.callerid_release import call_end
         (("CONGESTION", "", "34", "503"), "failed"),
         (("CHANUNAVAIL", "", "", ""), "failed"),
         (("DONTCALL", "", "", ""), "rejected"),
-        (("a new word", "", "", ""), "unknown"),
+        (("rejected", "", "16", "486"), "rejected"),
+        (("unknown", "", "", ""), "unknown"),
+        (("answered", "3.5", "", ""), "answered"),
         (("BUSY", "", "\u0662\u0661", "6\u0660\u0663"), "busy"),
     ],
 )
@@ -34,7 +36,7 @@ def test_dial_status_cause_and_sip_code_say_how_it_went(said: tuple[str, str, st
     assert result in RESULTS
 
 
-@pytest.mark.parametrize("said", [("",), ("", "", "16"), ("", "5", "21", "603")])
+@pytest.mark.parametrize("said", [("",), ("", "", "16"), ("", "5", "21", "603"), ("a new word", "1", "21", "603")])
 def test_without_a_dial_status_nothing_is_known(said: tuple[str, ...]) -> None:
     assert call_end(*said) is None
 
