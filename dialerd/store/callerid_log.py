@@ -95,7 +95,7 @@ class RequestLog:
             await self._wake.wait()
             await asyncio.sleep(_GATHER_SECONDS)
             self._wake.clear()
-            while not await self.flush():
+            while not await self.flush():  # noqa: ASYNC110 - it is PostgreSQL that is asked again
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def flush(self) -> bool:
@@ -122,7 +122,7 @@ class RequestLog:
         return _with_unwritten(found, unwritten, {r.holder for r in self._releases}, hour, day)
 
     async def last_shown(self, tenant_id: int, campaign_id: int, to_e164: str) -> int | None:
-        """The id of the number that a person saw last from a campaign. Raises what asyncpg does, and ConnectionError."""
+        """The id of the number that a person saw last from a campaign. Raises as `usage` does."""
         for row in islice(reversed(self._rows), _BATCH):
             if row.to_e164 == to_e164 and row.campaign_id == campaign_id and row.caller_id_id is not None:
                 return row.caller_id_id

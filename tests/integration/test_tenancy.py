@@ -34,6 +34,7 @@ from dialerd.store import (
     stats,
     tenants,
 )
+from dialerd.store.callerid_log import RequestLog, Row
 from dialerd.store.claim import claim
 from dialerd.store.contacts import import_contacts
 from dialerd.store.errors import NotFound
@@ -98,6 +99,10 @@ async def company(pool: asyncpg.Pool, name: str) -> Company:
     snapshot, curves = Snapshot("predictive", 1, 0, 0, 9, 9), Learner().curves()
     log.put(Kept(tenant.id, id_, datetime(2026, 11, 20, tzinfo=UTC), snapshot, curves, 2.0, 1, "why"))
     await log.flush()
+    requests = RequestLog("n", lambda: pool)
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    requests.put(Row(at, tenant.id, "http", "", id_, "Sales", "ana", "n/1", "", "NONE", None, None, {}, False))
+    assert await requests.flush()
     await pool.execute("INSERT INTO contacts_erased (campaign_id, tenant_id) VALUES ($1, $2)", id_, tenant.id)
     return Company(tenant, own, id_, attempt)
 
