@@ -5,7 +5,7 @@
     AGI(dialerd-cid.py,release-cid,${DIALSTATUS},${ANSWEREDTIME},${HANGUPCAUSE})        in the h extension
 
 Copy it to /var/lib/asterisk/agi-bin/ (mode 755). It asks over HTTP and sets what agi://…/next-cid sets: CID_STATUS
-(OK, FALLBACK, NONE), CID_NUMBER, CID_ID, CID_REASON, and CALLERID(num) when there is a number. When dialerd does not
+(OK, FALLBACK, NONE), CID_NUMBER, CID_NATIONAL, CID_ID, CID_REASON, and CALLERID(num) when there is a number. When dialerd does not
 answer it sets the fallback that it was given, or nothing at all.
 
 /etc/dialerd/agi.conf (or the file that $DIALERD_AGI_CONF names), readable by Asterisk only, holds
@@ -115,18 +115,23 @@ def answer_of(reply: Optional[Tuple[int, Dict[str, Any]]], fallback: str) -> Ans
     number, cid = told.get("caller_id"), told.get("cid_id")
     if status in (200, 429) and isinstance(number, str) and _NUMBER.match(number):
         given = told.get("status") == "OK" and told.get("fallback") is not True and type(cid) is int
-        return variables("OK" if given else "FALLBACK", number, str(cid) if given else "", reasons(told))
+        national = told.get("national")
+        shown = (number, national if isinstance(national, str) and _NUMBER.match(national) else "")
+        return variables("OK" if given else "FALLBACK", shown, str(cid) if given else "", reasons(told))
     if status in _REFUSES and isinstance(told.get("error"), dict):
-        return variables("NONE", "", "", reasons(told))
+        return variables("NONE", ("", ""), "", reasons(told))
     if _NUMBER.match(fallback):
-        return variables("FALLBACK", fallback, "", "unreachable=1")
+        return variables("FALLBACK", (fallback, ""), "", "unreachable=1")
     return {}
 
 
-def variables(status: str, number: str, cid: str, reason: str) -> Answer:
-    """The status last, so that it is only seen beside a complete answer."""
+def variables(status: str, shown: Tuple[str, str], cid: str, reason: str) -> Answer:
+    """`shown`: the number, and the same without its country code. The status last, so that it is only seen beside a
+    complete answer."""
+    number, national = shown
     told = {"CALLERID(num)": number} if number else {}
-    told.update({"CID_NUMBER": number, "CID_ID": cid, "CID_REASON": reason, "CID_STATUS": status})
+    told.update({"CID_NUMBER": number, "CID_NATIONAL": national, "CID_ID": cid, "CID_REASON": reason})
+    told["CID_STATUS"] = status
     return {name: value for name, value in told.items() if _VALUE.match(value)}
 
 

@@ -23,11 +23,11 @@ FALLBACK = "+14155550100"
 ASK = ("next-cid", "+14155559999", "7", "anna", FALLBACK)
 LIMIT_SECONDS = 0.5
 TELLS_FALLBACK = {
-    "CALLERID(num)": FALLBACK, "CID_NUMBER": FALLBACK, "CID_ID": "", "CID_REASON": "unreachable=1",
+    "CALLERID(num)": FALLBACK, "CID_NUMBER": FALLBACK, "CID_NATIONAL": "", "CID_ID": "", "CID_REASON": "unreachable=1",
     "CID_STATUS": "FALLBACK",
 }  # fmt: skip
 GIVEN = {"caller_id": "+14155550101", "carrier": "x", "area_code": "415", "meta": {}, "cid_id": 12, "status": "OK",
-         "fallback": False}  # fmt: skip
+         "fallback": False, "national": "4155550101"}  # fmt: skip
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 # With site-packages pyst2 is there; without (-S) the script speaks for itself.
@@ -108,7 +108,7 @@ async def test_it_sets_what_fastagi_sets(python: str) -> None:
     async with serving(server) as url:
         ran = await run(url, *ASK, python=python, DIALERD_TOKEN="secret-word")
     assert ran.variables == {
-        "CALLERID(num)": "+14155550101", "CID_NUMBER": "+14155550101", "CID_ID": "12", "CID_REASON": "",
+        "CALLERID(num)": "+14155550101", "CID_NUMBER": "+14155550101", "CID_NATIONAL": "4155550101", "CID_ID": "12", "CID_REASON": "",
         "CID_STATUS": "OK",
     }  # fmt: skip
     assert next(iter(ran.variables)) == "CALLERID(num)"
