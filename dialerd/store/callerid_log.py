@@ -145,7 +145,7 @@ class RequestLog:
                 await self._add(pool, self._doubtful, again)
                 self._doubtful = []
             elif self._releases:
-                some = [self._releases[i] for i in range(min(_BATCH, len(self._releases)))]
+                some = self._next_releases()
                 await self._end(pool, some)
                 for one in some:  # the bound may have dropped them meanwhile
                     if self._releases and self._releases[0] is one:
@@ -154,6 +154,15 @@ class RequestLog:
             return self._waits(error)
         self._failed = False
         return True
+
+    def _next_releases(self) -> list[_Release]:
+        """Of one call one: a statement changes a row once, and the dialplan and the engine both release our calls."""
+        some: dict[str, _Release] = {}
+        for one in islice(self._releases, _BATCH):
+            if one.holder in some:
+                break
+            some[one.holder] = one
+        return list(some.values())
 
     async def _add(self, pool: asyncpg.Pool, rows: Sequence[Row], again: bool) -> None:
         try:
