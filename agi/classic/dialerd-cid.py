@@ -5,8 +5,8 @@
     AGI(dialerd-cid.py,release-cid,${DIALSTATUS},${ANSWEREDTIME},${HANGUPCAUSE})        in the h extension
 
 Copy it to /var/lib/asterisk/agi-bin/ (mode 755). It asks over HTTP and sets what agi://…/next-cid sets: CID_STATUS
-(OK, FALLBACK, NONE), CID_NUMBER, CID_NATIONAL, CID_ID, CID_REASON, and CALLERID(num) when there is a number. When dialerd does not
-answer it sets the fallback that it was given, or nothing at all.
+(OK, FALLBACK, NONE), CID_NUMBER, CID_NATIONAL, CID_ID, CID_REASON, and CALLERID(num) when there is a number. When
+dialerd does not answer it sets the fallback that it was given, or nothing at all.
 
 /etc/dialerd/agi.conf (or the file that $DIALERD_AGI_CONF names), readable by Asterisk only, holds
 

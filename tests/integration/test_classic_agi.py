@@ -108,8 +108,8 @@ async def test_it_sets_what_fastagi_sets(python: str) -> None:
     async with serving(server) as url:
         ran = await run(url, *ASK, python=python, DIALERD_TOKEN="secret-word")
     assert ran.variables == {
-        "CALLERID(num)": "+14155550101", "CID_NUMBER": "+14155550101", "CID_NATIONAL": "4155550101", "CID_ID": "12", "CID_REASON": "",
-        "CID_STATUS": "OK",
+        "CALLERID(num)": "+14155550101", "CID_NUMBER": "+14155550101", "CID_NATIONAL": "4155550101", "CID_ID": "12",
+        "CID_REASON": "", "CID_STATUS": "OK",
     }  # fmt: skip
     assert next(iter(ran.variables)) == "CALLERID(num)"
     assert ran.said[-1].endswith('"OK"\n')
