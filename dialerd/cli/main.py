@@ -8,6 +8,7 @@ import click
 from dialerd import __version__
 from dialerd.cli import (
     agent,
+    agi,
     audit,
     call,
     callback,
@@ -58,7 +59,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, trunk, call, holiday, profile),
-    *(tenant, switch, stats, why, proof, audit, retention, pacing, simulate),
+    *(tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
 )
 for module in _MODULES:
     module.register(cli)
