@@ -82,7 +82,7 @@ async def run(config: Config, verbs: Mapping[str, Verb]) -> int:
         except OSError as error:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
-        service = CallerIdService(desk, engine.caller_ids)
+        service = CallerIdService(limited, engine.caller_ids)
         api = routes(config, Database(lambda: engine.pool), redis, clock, service)
         app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
