@@ -90,6 +90,8 @@ class Draft:
     order_by: str = "oldest"
     serial_interval_seconds: float | None = None  # one call at a time, and so long a rest after each; None: not so
     weight: int = 1  # its share of agents and trunks that other campaigns want as well
+    local_presence: bool = True  # caller IDs near the number that is called go first
+    sticky_caller_id: bool = False  # whoever was called before sees the same caller ID, when it is free
 
 
 def after(state: State, action: Action) -> State:

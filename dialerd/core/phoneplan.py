@@ -46,6 +46,24 @@ def depth(country_code: int, region: str, home: str) -> int:
 
 
 @cache
+def area_depth(country_code: int, region: str) -> int:
+    """How many leading national digits, at most, make a number one of `region` whose area code is as long as it is.
+
+    The latter is read off how phonenumbers writes it, by the plan of the country code's main region.
+    """
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(country_code, ())
+    if region not in regions:
+        return ALL_DIGITS
+    plan = PhoneMetadata.metadata_for_region_or_calling_code(country_code, regions[0])
+    if plan is None:
+        return ALL_DIGITS
+    forms = (*plan.number_format, *plan.intl_number_format)
+    patterns = [pattern for form in forms for pattern in (form.pattern, *form.leading_digits_pattern) if pattern]
+    tried = regions[: regions.index(region) + 1]
+    return max(3, *(reach(p)[0] for p in patterns), *(_plan_depth(country_code, each) for each in tried))
+
+
+@cache
 def _plan_depth(country_code: int, region: str) -> int:
     """The same of one region's plan alone; 0 where there is none."""
     plan = PhoneMetadata.metadata_for_region_or_calling_code(country_code, region)

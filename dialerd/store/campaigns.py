@@ -75,6 +75,8 @@ class Campaign:
     order_by: str
     serial_interval_seconds: float | None
     weight: int
+    local_presence: bool
+    sticky_caller_id: bool
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

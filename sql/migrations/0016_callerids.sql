@@ -17,7 +17,7 @@ ALTER TABLE campaigns
 -- back from here when Redis has lost them; health is read from here. Numbers of foreign calls are in here as well.
 CREATE TABLE caller_id_requests (
     id            bigint GENERATED ALWAYS AS IDENTITY,
-    tenant_id     integer NOT NULL REFERENCES tenants,
+    tenant_id     integer REFERENCES tenants,         -- null: whose it would be cannot be told, and it was refused
     at            timestamptz NOT NULL,
     node          text NOT NULL,
     door          text NOT NULL CHECK (door IN ('daemon', 'fastagi', 'http')),
@@ -31,16 +31,37 @@ CREATE TABLE caller_id_requests (
     caller_id_id  bigint,                             -- of the pool; no foreign key: the log outlives the number
     caller_id     text,
     reasons       jsonb NOT NULL DEFAULT '{}',
+    -- The same call had asked before and got the same answer: no use of its own, and no release.
+    again         boolean NOT NULL DEFAULT false,
     -- What the release said of the call. Null: it has not come (yet).
     released_at   timestamptz,
     result        text CHECK (result IN ('answered', 'no_answer', 'busy', 'rejected', 'failed', 'unknown')),
     talk_seconds  real,
     PRIMARY KEY (at, id)
 );
-CREATE INDEX caller_id_requests_uses ON caller_id_requests (caller_id_id, at) WHERE status = 'OK';
-CREATE INDEX caller_id_requests_holder ON caller_id_requests (holder) WHERE status = 'OK' AND released_at IS NULL;
+CREATE INDEX caller_id_requests_uses ON caller_id_requests (caller_id_id, at) WHERE status = 'OK' AND NOT again;
+CREATE INDEX caller_id_requests_holder ON caller_id_requests (holder, at)
+    WHERE status = 'OK' AND NOT again AND result IS NULL;
 CREATE INDEX caller_id_requests_to ON caller_id_requests (tenant_id, to_e164, at DESC) WHERE status = 'OK';
 CREATE INDEX caller_id_requests_recent ON caller_id_requests (tenant_id, at DESC);
 
-CREATE POLICY own ON caller_id_requests USING ((tenant_id = (SELECT session_tenant())) IS NOT FALSE);
+-- What is nobody's is for 'all' only.
+CREATE POLICY own ON caller_id_requests USING ((coalesce(tenant_id, -1) = (SELECT session_tenant())) IS NOT FALSE);
 ALTER TABLE caller_id_requests ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+
+-- Today's uses before there was a log, so that none is forgotten when Redis is.
+INSERT INTO caller_id_requests
+    (tenant_id, at, node, door, campaign_id, campaign, holder, to_e164, status, caller_id_id, caller_id, released_at)
+SELECT a.tenant_id, a.claimed_at, a.node, 'daemon', a.campaign_id, a.campaign_id::text, a.id::text, a.e164, 'OK', c.id,
+       c.e164, a.ended_at
+FROM campaigns k
+JOIN attempts a ON a.campaign_id = k.id AND a.claimed_at >= date_trunc('day', now(), 'UTC') - interval '1 hour'
+JOIN caller_ids c ON c.tenant_id = a.tenant_id AND c.e164 = a.caller_id
+WHERE c.campaign_id = a.campaign_id
+   OR c.campaign_id IS NULL AND NOT EXISTS (
+        SELECT FROM caller_ids own WHERE own.tenant_id = a.tenant_id AND own.campaign_id = a.campaign_id);
+
+-- A tenant more or less is learned as well: whose calls an unknown campaign's are depends on it.
+DROP TRIGGER tenants_notify ON tenants;
+CREATE TRIGGER tenants_notify AFTER INSERT OR DELETE OR UPDATE OF name, enabled, default_region ON tenants
+    FOR EACH ROW EXECUTE FUNCTION notify_campaign();
