@@ -26,7 +26,7 @@ from dialerd.fastagi.server import FastAgiServer
 from dialerd.fastagi.verbs import load as load_verbs
 from dialerd.live import connection
 from dialerd.paths import shipped
-from dialerd.web.api import routes
+from dialerd.web.api import CallerIdService, routes
 from dialerd.web.app import create_app
 from dialerd.web.database import Database
 from dialerd.web.server import BindFailed, serve
@@ -75,7 +75,8 @@ async def run(config: Config) -> int:
         except OSError as error:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
-        api = routes(config, Database(lambda: engine.pool), redis, clock)
+        service = CallerIdService(desk, engine.caller_ids)
+        api = routes(config, Database(lambda: engine.pool), redis, clock, service)
         app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         gc.freeze()  # what start-up has made stays: to look through it costs a full collection 15 ms
