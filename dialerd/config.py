@@ -79,10 +79,14 @@ class FastAgi(Section):
 
 
 class CallerIds(Section):
-    """Caller IDs for other systems: dialplans whose campaigns are none of ours."""
+    """Caller IDs: for dialplans whose campaigns are none of ours, and when a number rests."""
 
     foreign_tenant: str | None = None  # whose pool they draw from; none: the only tenant's, with several nobody's
     fallback: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")] | None = None  # when it gives nothing
+    # Every number's health from its own calls (docs/callerid-health.md).
+    health_seconds: Annotated[float, Field(ge=10, le=86400)] = 600.0  # how often it is judged
+    rest_labelled: bool = True  # a number that is probably labelled as spam rests; false: it is only shown
+    rest_at_most: Annotated[float, Field(ge=0, le=1)] = 0.5  # the share of a pool that may rest at once
 
 
 class Web(Section):

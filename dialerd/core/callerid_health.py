@@ -21,7 +21,7 @@ from dialerd.core.tails import at_least, at_most, believed
 SHORT_SECONDS = 6.0  # an answer that ends sooner is a short call
 FEW = 30  # calls of a pool into an area; with fewer it counts as the rest of its country
 ENOUGH = 50  # calls beside those of others, before a number is judged
-LUCK = 0.01  # how often a run over a pool in which all is well may believe anything at all
+LUCK = 0.002  # how often a run over pools in which all is well may believe anything at all
 REST_DAYS = (1, 3, 7, 14)  # the first rest, the second, … ; the last for all after it
 FORGIVEN = timedelta(days=30)  # so long without a rest, and the next one is a first one again
 _MOST_SPREAD = 2.0
@@ -270,7 +270,12 @@ def share(of: int, seen: int, all_of: int, all_seen: int) -> Share:
 def busiest(areas: Mapping[str, Share], most: int = 5) -> tuple[Area, ...]:
     """The areas with the most calls beside those of others."""
     ordered = sorted(((name, share) for name, share in areas.items() if share.of), key=lambda a: (-a[1].of, a[0]))
-    return tuple(Area(name, round(s.of), round(s.seen), s.normal) for name, s in ordered[:most])
+    return tuple(area_in(name, share) for name, share in ordered[:most])
+
+
+def area_in(name: str, share: Share) -> Area:
+    """An area by its share of answers."""
+    return Area(name, round(share.of), round(share.seen), share.normal)
 
 
 def judge(
