@@ -12,6 +12,7 @@ from dialerd.cli import (
     call,
     callback,
     callerid,
+    callerid_health,
     callerid_simulate,
     campaign,
     contacts,
@@ -57,8 +58,8 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 
 _MODULES = (
-    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, trunk, call, holiday, profile),
-    *(tenant, switch, stats, why, proof, audit, retention, pacing, simulate),
+    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, callerid_health, trunk),
+    *(call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate),
 )
 for module in _MODULES:
     module.register(cli)

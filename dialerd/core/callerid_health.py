@@ -96,6 +96,9 @@ class Share:
         return (self.seen - self.expected) ** 2 / self.variance if self.variance > 0 else 0.0
 
 
+NOTHING = Share()
+
+
 @dataclass(frozen=True, slots=True)
 class Area:
     """A number's calls into one area, where others called too."""
@@ -111,9 +114,9 @@ class Figures:
     """Of a number: all its calls, and the three shares. `areas`: the busiest."""
 
     calls: int = 0
-    answered: Share = Share()
-    rejected: Share = Share()
-    short: Share = Share()
+    answered: Share = NOTHING
+    rejected: Share = NOTHING
+    short: Share = NOTHING
     areas: tuple[Area, ...] = ()
 
 
@@ -246,7 +249,7 @@ def figures(cells: Collection[Cell]) -> dict[int, Figures]:
         calls, answered, rejected, timed, short = (sum(column) for column in zip(*stratum.values(), strict=True))
         for (number, area), own in stratum.items():
             before, here = found.get(number, Figures()), share(own[0], own[1], calls, answered)
-            areas[number][area] = areas[number].get(area, Share()) + here
+            areas[number][area] = areas[number].get(area, NOTHING) + here
             found[number] = Figures(
                 before.calls + own[0],
                 before.answered + here,
@@ -262,7 +265,7 @@ def share(of: int, seen: int, all_of: int, all_seen: int) -> Share:
     """A number's share in one stratum, of which `all_of` and `all_seen` are everybody's. Empty without others."""
     others = all_of - of
     if not of or not others:
-        return Share()
+        return NOTHING
     variance = of * others * all_seen * (all_of - all_seen) / (all_of**2 * (all_of - 1))
     return Share(of, seen, of * all_seen / all_of, variance, of * others / all_of, seen * others / all_of)
 

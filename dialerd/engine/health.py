@@ -41,6 +41,8 @@ class CallerIdHealth:
                     await self.look(pool)
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                     log.warning("caller_id.not_judged", error=str(error) or type(error).__name__)
+                except (ArithmeticError, LookupError, TypeError, ValueError):  # calls go on without it
+                    log.exception("caller_id.not_judged")
             await asyncio.sleep(_AWAY_SECONDS if pool is None else self._config.health_seconds)
 
     async def look(self, pool: Any) -> None:
