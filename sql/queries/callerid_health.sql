@@ -10,9 +10,10 @@ GROUP BY 1, 2, 3;
 -- name: figures
 -- Each number's calls since $1, or since its last rest, and its shares of answers, rejected and short calls beside its
 -- pool's, as `core.callerid_health.figures` makes them; $2 SHORT_SECONDS. Where numbers are, as numbered by the caller:
--- $3 to $6 id, area, state and country of caller IDs; $7 to $13 tenant, campaign and prefix of each pool's destinations,
--- their area, state and country, and the place that they count as, which is another one for each pool. A stratum is a
--- place, for a campaign (of others' campaigns 64 groups of names), in a quarter of a day (UTC), by numbers equally near.
+-- $3 to $6 id, area, state and country of caller IDs; $7 to $13 tenant, campaign and prefix of each pool's
+-- destinations, their area, state and country, and the place that they count as, another one for each pool. A stratum
+-- is a place, for a campaign (of others' campaigns 64 groups of names), in a quarter of a day (UTC), by numbers that are
+-- equally near.
 WITH number AS MATERIALIZED (
     SELECT c.id, c.tenant_id, coalesce(c.campaign_id, 0) AS pool, greatest($1, c.resting_until) AS since,
            n.area, n.state, n.country
@@ -23,7 +24,8 @@ WITH number AS MATERIALIZED (
                          $13::integer[]) AS d (tenant_id, pool, prefix, area, state, country, place)
 ), own AS MATERIALIZED (
     SELECT n.id, d.place,
-           CASE WHEN n.area = d.area THEN 0 WHEN n.state = d.state THEN 1 WHEN n.country = d.country THEN 2 ELSE 3 END AS near,
+           CASE WHEN n.area = d.area THEN 0 WHEN n.state = d.state THEN 1 WHEN n.country = d.country THEN 2
+                ELSE 3 END AS near,
            coalesce(r.campaign_id, -1 - (hashtext(r.campaign) & 63)) AS campaign,
            floor(extract(epoch FROM r.at) / 21600)::integer AS quarter,
            count(*)::float8 AS calls,
@@ -127,12 +129,14 @@ SELECT count(*) FROM kept;
 WITH rested AS (
     UPDATE caller_ids c
     SET resting_since = $3, resting_until = $4,
-        health = c.health || jsonb_build_object('state', 'resting', 'why', 'sent to rest by ' || $5::text, 'at', $3)
+        health = c.health || jsonb_build_object('state', 'resting', 'why', 'sent to rest by ' || $5::text,
+                                                'at', $3::timestamptz)
     WHERE c.tenant_id = $1 AND c.id = $2
     RETURNING c.tenant_id, c.campaign_id, c.e164
 ), told AS (
     INSERT INTO call_events (tenant_id, campaign_id, at, kind, detail)
-    SELECT tenant_id, campaign_id, $3, 'caller_id.rested', jsonb_build_object('caller_id', e164, 'until', $4, 'by', $5)
+    SELECT tenant_id, campaign_id, $3, 'caller_id.rested',
+           jsonb_build_object('caller_id', e164, 'until', $4::timestamptz, 'by', $5::text)
     FROM rested
 )
 SELECT e164 FROM rested;
@@ -143,11 +147,13 @@ WITH woken AS (
     UPDATE caller_ids c
     SET resting_until = $3,
         health = c.health
-            || jsonb_build_object('state', 'unknown', 'why', 'woken by ' || $4::text || '; only calls since then count', 'at', $3)
+            || jsonb_build_object('state', 'unknown', 'why', 'woken by ' || $4::text || '; only calls since then count',
+                                  'at', $3::timestamptz)
     WHERE c.tenant_id = $1 AND c.id = $2 AND c.resting_until > $3
     RETURNING c.tenant_id, c.campaign_id, c.e164
 ), told AS (
     INSERT INTO call_events (tenant_id, campaign_id, at, kind, detail)
-    SELECT tenant_id, campaign_id, $3, 'caller_id.returned', jsonb_build_object('caller_id', e164, 'by', $4) FROM woken
+    SELECT tenant_id, campaign_id, $3, 'caller_id.returned', jsonb_build_object('caller_id', e164, 'by', $4::text)
+    FROM woken
 )
 SELECT e164 FROM woken;
