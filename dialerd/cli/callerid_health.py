@@ -16,20 +16,7 @@ from dialerd.store import callerid_admin, callerid_health
 from dialerd.store.callerid_admin import PoolEntry
 
 _ORDER = (*(state.value for state in (State.RESTING, State.SUSPECT, State.UNKNOWN, State.HEALTHY)), "")
-_COLUMNS = (
-    "NUMBER",
-    "POOL",
-    "CALLS",
-    "ANSWERED",
-    "NORMAL",
-    "SHORT",
-    "NORMAL",
-    "REJECTED",
-    "NORMAL",
-    "STATE",
-    "UNTIL",
-    "WHY",
-)
+_COLUMNS = ("NUMBER", "POOL", "CALLS", "ANSWERED", "SHORT", "REJECTED", "STATE", "UNTIL", "WHY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +38,9 @@ class _Line:
 async def health(session: Session, as_json: bool, state: str | None) -> None:
     """What the calls of the last seven days say of each number; the worst first.
 
-    NORMAL: what the other numbers of its pool would have had at the same destinations and hours. A number that is
-    worse than luck explains rests by itself for 1, 3, 7, 14 days, unless [callerids] rest_labelled is off. The daemon
-    judges every few minutes.
+    In brackets: what the other numbers of its pool would have had at the same destinations and hours. Counted are calls
+    where others called too. A number that is worse than luck explains rests by itself for a day, then 3, 7, 14, unless
+    [callerids] rest_labelled is off. The daemon judges every few minutes.
     """
     now = Clock().now()
     async with session.tenant() as (pool, tenant):
@@ -112,16 +99,16 @@ def _line(entry: PoolEntry, now: datetime) -> _Line:
 
 def _cells(line: _Line) -> tuple[object, ...]:
     kept = line.health
-    counts = [value for name in ("answered", "short", "rejected") for value in _pair(kept.get(name))]
+    counts = [_count(kept.get(name)) for name in ("answered", "short", "rejected")]
     why = kept.get("why", "") if line.state != State.HEALTHY.value else ""
     state = line.state or ("not judged yet" if line.active else "inactive")
-    return (line.caller_id, line.campaign or "the tenant", kept.get("calls"), *counts, state, line.resting_until, why)
+    until = line.resting_until.astimezone().strftime("%m-%d %H:%M") if line.resting_until else ""
+    return (line.caller_id, line.campaign or "the tenant", kept.get("calls"), *counts, state, until, why)
 
 
-def _pair(share: Mapping[str, Any] | None) -> tuple[str, str]:
-    if not share or not share["of"]:
-        return "", ""
-    return f"{share['seen']} of {share['of']}", f"{share['expected']:.0f}"
+def _count(share: Mapping[str, Any] | None) -> str:
+    """How many of how many, and how many would be normal."""
+    return f"{share['seen']} of {share['of']} ({share['expected']:.0f})" if share and share["of"] else ""
 
 
 def register(cli: click.Group) -> None:

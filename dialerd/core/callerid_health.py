@@ -192,7 +192,7 @@ def _more(share: Share) -> float:
 
 
 def _counts(share: Share, what: str, would: str) -> str:
-    normal = f"{share.normal:.0f}" if share.normal >= 9.5 else f"{share.normal:.1f}"
+    normal = f"{share.normal:.0f}" if share.normal >= 9.5 else f"{share.normal:.1f}" if share.normal >= 0.05 else "none"
     return f"{what} {share.seen:.0f} of {share.of:.0f}{would} {normal} at the same destinations and hours"
 
 
@@ -363,7 +363,9 @@ def next_rest(number: Number, now: datetime) -> tuple[int, int]:
 
 
 def _too_few(own: Figures) -> str:
-    if own.calls and not own.answered.of:
+    if not own.calls:
+        return "no calls to judge it by"
+    if not own.answered.of:
         return f"{own.calls} calls, none where another number of its pool called too: there is nothing to compare with"
     return f"{own.answered.of:.0f} calls where other numbers of its pool called too; judged from {ENOUGH} on"
 
