@@ -107,7 +107,7 @@ def test_a_difference_that_is_sure_and_small_does_not_matter() -> None:
     ],
 )
 def test_rejected_and_short_calls_are_signs_too(more: dict[str, int], sign: str, words: str) -> None:
-    found = verdicts([*healthy(range(2, 11)), cell(1, 600, 120, **more)])
+    found = verdicts([*healthy(range(2, 11)), cell(1, 600, 120, **dict[str, Any](more))])
     assert (found[1].state, found[1].sign) == (State.RESTING, sign)
     assert found[1].why.startswith(words)
 
