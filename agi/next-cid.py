@@ -1,8 +1,8 @@
 """agi://…/next-cid,<to>,<campaign>,<agent>: the caller ID that this call is to show.
 
 Sets CID_STATUS (OK, FALLBACK, NONE), CID_NUMBER, CID_NATIONAL (the same without its country code), CID_ID, CID_REASON
-("reserved=3 hourly_limit=2"), and CALLERID(num) when there is a number. A dialplan that finds no CID_STATUS got no answer
-and takes its own fallback.
+("reserved=3 hourly_limit=2"), and CALLERID(num) when there is a number. A dialplan that finds no CID_STATUS got no
+answer and takes its own fallback.
 """
 
 import re

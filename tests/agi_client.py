@@ -81,7 +81,8 @@ class AgiClient:
                 if match := _SET.match(line):
                     self.variables[match[1]] = match[2]
                 elif match := _MSET.match(line):
-                    self.variables.update(pair.split("=", 1) for pair in match[1].split(","))
+                    pairs = (pair.partition("=") for pair in match[1].split(","))
+                    self.variables.update((name, value) for name, _, value in pairs)
                 await self.send(answer(line))
         self.close()
         return self.variables

@@ -43,8 +43,8 @@ _SETTINGS = (
 )  # fmt: skip
 _SWITCHES = (
     ("--local-presence/--no-local-presence", "local_presence", "Caller IDs near the number that is called go first."),
-    ("--sticky-caller-id/--no-sticky-caller-id", "sticky_caller_id", "Whoever was called before sees the same caller ID "
-     "again, when it is free."),
+    ("--sticky-caller-id/--no-sticky-caller-id", "sticky_caller_id", "Whoever was called before sees the same caller "
+     "ID again, when it is free."),
 )  # fmt: skip
 _DEFAULTS = {**{each.name: each.default for each in fields(rules.Draft)}, "dial_mode": "progressive"}
 

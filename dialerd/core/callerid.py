@@ -182,9 +182,9 @@ def explain(
     return [candidate for _, candidate in sorted(found, key=lambda each: each[0])]
 
 
-def wanted_levels(to_e164: str, local_presence: bool) -> tuple[str, ...]:
-    """Where numbers for a call to `to_e164` are looked for, in order."""
-    return levels(to_e164) if local_presence else EVERYWHERE
+def wanted_levels(to_e164: str, local_presence: bool, region: str | None = None) -> tuple[str, ...]:
+    """Where numbers for a call to `to_e164` are looked for, in order. `region`: its own, where it is known already."""
+    return levels(to_e164, region) if local_presence else EVERYWHERE
 
 
 def choose(

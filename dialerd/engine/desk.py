@@ -46,11 +46,12 @@ class CallerIdDesk:
         if caller is None:
             return self._kept(request, now, None, "", Selection.without_pool(None, {"unknown_campaign": 1}))
         try:
-            to = phone.parse(request.to, caller.default_region).e164
+            number = phone.parse(request.to, caller.default_region)
         except phone.NumberRefused as refused:
             # No fallback either: a number that may not be dialled is not helped out.
             reasons = {f"bad_number_{refused.reason}": 1}
             return self._kept(request, now, caller, "", Selection.without_pool(None, reasons))
+        to = number.e164
         selection = await self._callerids.select(
             caller.tenant_id,
             caller.campaign_id,
@@ -60,6 +61,7 @@ class CallerIdDesk:
             now,
             local_presence=caller.local_presence,
             preferred=await self._seen_last(caller, to) if caller.sticky else None,
+            region=number.region,
         )
         if request.door != OURS and ids.is_attempt(request.holder):
             self._selected(request.holder, selection)

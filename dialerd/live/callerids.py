@@ -103,16 +103,17 @@ class CallerIds:
         *,
         local_presence: bool = True,
         preferred: int | None = None,
+        region: str | None = None,
     ) -> Selection:
         """A number for the call `holder`, reserved until `release(holder)` or the reservation's end.
 
-        `preferred`: the id of the number that the same person saw last. Never raises for what is wrong outside: with
-        Redis or PostgreSQL away the reasons say `unavailable`.
+        `preferred`: the id of the number that the same person saw last. `region`: that of `to_e164`, if known. Never
+        raises for what is wrong outside: with Redis or PostgreSQL away the reasons say `unavailable`.
         """
         campaign = campaign_id if (tenant_id, campaign_id) in self._pools else None
         if (tenant_id, campaign) not in self._pools:
             return Selection.without_pool(fallback, {Rule.NO_MATCH: 1})
-        wanted = (f"{tenant_id}:{campaign or '-'}", preferred or "", *wanted_levels(to_e164, local_presence))
+        wanted = (f"{tenant_id}:{campaign or '-'}", preferred or "", *wanted_levels(to_e164, local_presence, region))
         try:
             answer = await self._ask(wanted, holder, now)
         except Exception as error:  # of Redis or of the usage query: whatever it is, the call must go on

@@ -95,7 +95,7 @@ class RequestLog:
             await self._wake.wait()
             await asyncio.sleep(_GATHER_SECONDS)
             self._wake.clear()
-            while not await self.flush():
+            while not await self.flush():  # noqa: ASYNC110 - it is PostgreSQL that is asked again
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def flush(self) -> bool:
@@ -122,7 +122,7 @@ class RequestLog:
         return _with_unwritten(found, unwritten, {r.holder for r in self._releases}, hour, day)
 
     async def last_shown(self, tenant_id: int, campaign_id: int, to_e164: str) -> int | None:
-        """The id of the number that a person saw last from a campaign. Raises what asyncpg does, and ConnectionError."""
+        """The id of the number that a person saw last from a campaign. Raises as `usage` does."""
         for row in islice(reversed(self._rows), _BATCH):
             if row.to_e164 == to_e164 and row.campaign_id == campaign_id and row.caller_id_id is not None:
                 return row.caller_id_id
@@ -145,7 +145,7 @@ class RequestLog:
                 await self._add(pool, self._doubtful, again)
                 self._doubtful = []
             elif self._releases:
-                some = [self._releases[i] for i in range(min(_BATCH, len(self._releases)))]
+                some = self._next_releases()
                 await self._end(pool, some)
                 for one in some:  # the bound may have dropped them meanwhile
                     if self._releases and self._releases[0] is one:
@@ -154,6 +154,15 @@ class RequestLog:
             return self._waits(error)
         self._failed = False
         return True
+
+    def _next_releases(self) -> list[_Release]:
+        """Of one call one: a statement changes a row once, and the dialplan and the engine both release our calls."""
+        some: dict[str, _Release] = {}
+        for one in islice(self._releases, _BATCH):
+            if one.holder in some:
+                break
+            some[one.holder] = one
+        return list(some.values())
 
     async def _add(self, pool: asyncpg.Pool, rows: Sequence[Row], again: bool) -> None:
         try:

@@ -205,19 +205,19 @@ class Board:
         except (RedisError, OSError, TimeoutError):
             uses_known = False
         ids = list(usages) or await callerid_admin.ids_of(pool, self._tenant_id)
+        known = {number.row.id: number for number in last.numbers} if last else {}
         numbers: list[Number] = []
         tally: dict[str, int] = dict.fromkeys(STATES, 0)
         for start in range(0, len(ids), _CHUNK):
             for id_ in ids[start : start + _CHUNK]:
                 row = self._caller_ids.row(id_)
-                if row is None:
-                    continue
-                usage = usages.get(id_) or Usage(id_)
-                state = str(refusal(row, usage, now) or FREE)
-                tally[state] += 1
-                numbers.append(
-                    Number(row, state, usage.used_this_hour, usage.used_today, usage.last_used, usage.holder)
-                )
+                if row is not None:
+                    # The same tuple again where nothing changed: little for the collector to look through.
+                    number = _number(row, usages.get(id_) or Usage(id_), now)
+                    before = known.get(id_)
+                    number = before if before == number else number
+                    numbers.append(number)
+                    tally[number.state] += 1
             await asyncio.sleep(0)
         pools = await self._pools(pool, numbers)
         same = last is not None and (
@@ -257,6 +257,11 @@ class Board:
         return Page(wanted, len(found), pages, numbers, more)
 
 
+def _number(row: CallerId, usage: Usage, now: datetime) -> Number:
+    state = str(refusal(row, usage, now) or FREE)
+    return Number(row, state, usage.used_this_hour, usage.used_today, usage.last_used, usage.holder)
+
+
 def _as_stored(number: Number, entry: PoolEntry, now: datetime) -> Number:
     """The number with what the database has on it: the daemon may not have heard of a change yet."""
     row = replace(
@@ -266,8 +271,7 @@ def _as_stored(number: Number, entry: PoolEntry, now: datetime) -> Number:
         hourly_limit=entry.hourly_limit,
         resting_until=entry.resting_until,
     )
-    usage = Usage(row.id, number.used_this_hour, number.used_today, number.last_used, number.holder)
-    return number._replace(row=row, state=str(refusal(row, usage, now) or FREE))
+    return _number(row, Usage(row.id, *number[2:]), now)
 
 
 def reserved_until(number: Number, reservation_seconds: int) -> datetime | None:

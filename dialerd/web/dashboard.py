@@ -127,7 +127,7 @@ class Dashboard:
 
     def _view(self, look: Look, page: Page, query: Mapping[str, str]) -> dict[str, Any]:
         """What the templates get."""
-        wanted = page.wanted
+        wanted, number = page.wanted, min(page.wanted.page, page.pages)
         states = [
             {"state": state, "count": look.tally[state], "href": _address(query, state=state, page=""),
              "on": wanted.state == state}
@@ -144,11 +144,11 @@ class Dashboard:
             "everything": _address(query, state="", page=""),
             "pools": pools,
             "sorts": SORTS,
-            "numbers": [self._number(number, page.more[number.row.id], look) for number in page.numbers],
-            "page": min(wanted.page, page.pages),
+            "numbers": [self._number(each, page.more[each.row.id], look) for each in page.numbers],
+            "page": number,
             "pages": page.pages,
-            "before": _address(query, page=str(wanted.page - 1)) if 1 < wanted.page <= page.pages else "",
-            "behind": _address(query, page=str(wanted.page + 1)) if wanted.page < page.pages else "",
+            "before": _address(query, page=str(number - 1)) if number > 1 else "",
+            "behind": _address(query, page=str(number + 1)) if number < page.pages else "",
             "campaigns": look.campaigns,
             "recent": [_asked(asked) for asked in look.recent],
             "tenant": query.get("tenant", ""),

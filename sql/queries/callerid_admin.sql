@@ -52,7 +52,12 @@ WITH given AS (
            COALESCE(g.hourly_limit, o.hourly_limit, $10::int) AS hourly_limit,
            COALESCE(g.meta::jsonb, o.meta, '{}') AS meta
     FROM given g
-    LEFT JOIN caller_ids o ON o.tenant_id = $1 AND o.campaign_id IS NOT DISTINCT FROM $2::bigint AND o.e164 = g.e164
+    LEFT JOIN LATERAL ( -- two halves, because no index helps with IS NOT DISTINCT FROM
+        SELECT * FROM caller_ids c WHERE c.tenant_id = $1 AND c.campaign_id = $2::bigint AND c.e164 = g.e164
+        UNION ALL
+        SELECT * FROM caller_ids c
+        WHERE c.tenant_id = $1 AND $2::bigint IS NULL AND c.campaign_id IS NULL AND c.e164 = g.e164
+    ) AS o ON true
     WHERE o.id IS NULL
        OR (COALESCE(g.carrier, o.carrier), COALESCE(g.area_code, o.area_code), COALESCE(g.daily_limit, o.daily_limit),
            COALESCE(g.hourly_limit, o.hourly_limit), COALESCE(g.meta::jsonb, o.meta))

@@ -56,7 +56,8 @@ class Place:
     async def numbers(self, campaign_id: int | None, *e164s: str, hourly: int = 9) -> list[int]:
         return [
             await self.pool.fetchval(
-                "INSERT INTO caller_ids (tenant_id, campaign_id, e164, hourly_limit) VALUES (1, $1, $2, $3) RETURNING id",
+                "INSERT INTO caller_ids (tenant_id, campaign_id, e164, hourly_limit) VALUES (1, $1, $2, $3)"
+                " RETURNING id",
                 campaign_id, e164, hourly,
             )
             for e164 in e164s
@@ -64,7 +65,7 @@ class Place:
 
     async def set(self, campaign_id: int, **values: Any) -> None:
         for name, value in values.items():
-            await self.pool.execute(f"UPDATE campaigns SET {name} = $2 WHERE id = $1", campaign_id, value)
+            await self.pool.execute(f"UPDATE campaigns SET {name} = $2 WHERE id = $1", campaign_id, value)  # noqa: S608
         await self.load()
 
     async def next(self, holder: str, campaign: str, to: str = TO, door: str = "http") -> Selection:
@@ -298,7 +299,8 @@ async def test_flushes_under_1000_calls_at_once_loosen_nothing_by_the_log(place:
     assert await place.log.flush()
     assert await place.pool.fetchval("SELECT count(*) FROM caller_id_requests") == 1000
     used = await place.pool.fetch(
-        "SELECT caller_id_id, count(*) FROM caller_id_requests WHERE status = 'OK' AND NOT again GROUP BY 1, date_trunc('hour', at)"
+        "SELECT caller_id_id, count(*) FROM caller_id_requests WHERE status = 'OK' AND NOT again"
+        " GROUP BY 1, date_trunc('hour', at)"
     )
     assert {cid for cid, _ in used} <= set(ids)
     assert max(n for _, n in used) <= 10

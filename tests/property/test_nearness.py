@@ -29,19 +29,26 @@ def numbers(lots: Random) -> list[str]:
 
 
 def long_way(e164: str) -> tuple[str, ...]:
-    nearness._kept.clear()
-    nearness._sizes.clear()
+    forget()
     return levels(e164)
+
+
+def forget() -> None:
+    nearness._kept.clear()
+    nearness._kept_of.clear()
+    nearness._form_sizes.clear()
+    nearness._sizes.clear()
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_numbers_of_every_region_belong_to_the_same_places_either_way(seed: int) -> None:
     asked = numbers(Random(seed))
     truth = {e164: long_way(e164) for e164 in asked}
-    nearness._kept.clear()
-    nearness._sizes.clear()
+    forget()
     for e164 in asked * 2:
         assert levels(e164) == truth[e164], e164
+        number = phonenumbers.parse(e164)
+        assert levels(e164, phonenumbers.region_code_for_number(number)) == truth[e164], e164
 
 
 @pytest.mark.parametrize("text", ["", "+", "+1", "12", "abc", "+9999999", "+1 415 555", "+\u0661\u0662", "x" * 10_000])

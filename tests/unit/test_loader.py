@@ -26,7 +26,8 @@ class Pool:
 async def test_what_could_not_be_read_is_read_again_without_another_notification() -> None:
     loaded, pool = asyncio.Event(), Pool()
     config = SimpleNamespace(dialing=SimpleNamespace(grace_seconds=2.0))
-    parts: list[Any] = [config, Clock(), {}, {}, None, None, Directory(CallerIds(), [], {}), None, loaded.set]
+    agents: Any = []
+    parts: list[Any] = [config, Clock(), {}, {}, None, None, Directory(CallerIds(), agents, {}), None, loaded.set]
     loader = Loader(*parts)
     task = asyncio.create_task(loader.run(lambda: pool))
     loader.notified("campaigns:1")

@@ -116,7 +116,12 @@ async def browser() -> AsyncIterator[Page]:
     assert program, "no Chromium: make setup"
     folder = Path(tempfile.mkdtemp())
     process = await asyncio.create_subprocess_exec(
-        program, *_FLAGS, f"--user-data-dir={folder}", "about:blank", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        program,
+        *_FLAGS,
+        f"--user-data-dir={folder}",
+        "about:blank",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     reading: asyncio.Task[None] | None = None
     try:

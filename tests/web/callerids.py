@@ -20,13 +20,14 @@ from dialerd.live.connection import connect
 from dialerd.store import callerids
 from dialerd.store.callerid_log import RequestLog
 from dialerd.web.api import CallerIdService, routes
-from dialerd.web.app import create_app
+from dialerd.web.app import Bounds, create_app
 from dialerd.web.database import Database
 from tests.web.engine import TOKEN, FakeEngine
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 BASE = "http://dialer.test:8000"
 NO_AGENTS: Any = ()
+QUIET = Bounds(heartbeat_seconds=600)  # what a page hears of, it hears when it happens
 
 
 @dataclass
@@ -73,7 +74,7 @@ async def house(
         " VALUES (1, 'sales', 'active', 'progressive', 'q', 'batch', '5551234567')"
     )
     api = routes(settings, Database(lambda: database), client, clock, CallerIdService(desk, pool))
-    found = House(create_app(FakeEngine(), TOKEN, clock, api=api), desk, pool, directory, requests, database)
+    found = House(create_app(FakeEngine(), TOKEN, clock, QUIET, api), desk, pool, directory, requests, database)
     await found.load()
     yield found
     await client.aclose()

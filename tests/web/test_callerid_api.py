@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+import redis.asyncio
 
 from dialerd import config
 from dialerd.core.callerid import CallEnd, Request, Selection
@@ -189,6 +190,21 @@ async def test_200_at_once_share_no_number(place: House, admin: httpx.AsyncClien
     replies = [reply.json() for reply in await asyncio.gather(*(ask(http) for _ in range(200)))]
     taken = [reply["caller_id"] for reply in replies if reply["status"] == "OK"]
     assert len(taken) == len(set(taken)) == 50
+
+
+@pytest.mark.accepts("OPS-17", "CID-06")
+async def test_the_recipe_for_no_caller_id_available_finds_and_ends_a_reservation(
+    place: House, admin: httpx.AsyncClient, http: httpx.AsyncClient, redis_url: str
+) -> None:
+    added = await add(place, admin)
+    await ask(http, call="never-released")
+    async with redis.asyncio.Redis.from_url(redis_url, decode_responses=True) as client:
+        assert await client.keys("reservation:*") == [f"reservation:{added['id']}"]
+        assert 290 <= await client.ttl(f"reservation:{added['id']}") <= 300
+        call = str(await client.get(f"reservation:{added['id']}")).partition("/")[2]
+        assert (await http.post("/release-cid", data={"call": call})).json()["released"] is True
+        assert await client.keys("reservation:*") == []
+    assert (await ask(http)).json()["status"] == "OK"
 
 
 class Busy:
