@@ -86,6 +86,10 @@ class CallerIds(Section):
     fallback: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")] | None = None  # when it gives nothing
     requests_per_minute_per_agent: Annotated[int, Field(ge=0)] = 600  # over it: the fallback only; 0: no limit
     requests_per_minute_per_address: Annotated[int, Field(ge=0)] = 60000
+    # Every number's health from its own calls (docs/callerid-health.md).
+    health_seconds: Annotated[float, Field(ge=10, le=86400)] = 600.0  # how often it is judged
+    rest_labelled: bool = True  # a number that is probably labelled as spam rests; false: it is only shown
+    rest_at_most: Annotated[float, Field(ge=0, le=1)] = 0.5  # the share of a pool that may rest at once
 
 
 class Web(Section):

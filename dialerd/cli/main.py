@@ -13,6 +13,7 @@ from dialerd.cli import (
     call,
     callback,
     callerid,
+    callerid_health,
     callerid_simulate,
     campaign,
     contacts,
@@ -58,8 +59,8 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 
 _MODULES = (
-    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, trunk, call, holiday, profile),
-    *(tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
+    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, callerid_health, trunk),
+    *(call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
 )
 for module in _MODULES:
     module.register(cli)

@@ -35,6 +35,7 @@ from dialerd.engine.conversations import Conversations
 from dialerd.engine.desk import CallerIdDesk
 from dialerd.engine.dialing import Dialing
 from dialerd.engine.directory import Caller, Directory
+from dialerd.engine.health import CallerIdHealth
 from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
 from dialerd.engine.node import Node
@@ -125,6 +126,7 @@ class Engine:
             "pacer": self._pacer.run(),
             "books": self._bookkeeper.run(),
             "caller_ids": self._requests.run(),
+            "caller_id_health": CallerIdHealth(self._config.callerids, self._clock, lambda: self._db.pool).run(),
             "decisions": self._bookkeeper.decisions.run(),
             "figures": self._publish_figures(),
             "sealer": Sealer(lambda: self._db.pool).run(),
