@@ -277,6 +277,9 @@ async def test_in_a_browser_the_page_signs_in_follows_what_happens_and_fits_a_te
             await place.database.fetchval("SELECT resting_until FROM caller_ids WHERE id = $1", ids["resting"]) is None
         )
 
+        health = await page.run(f"document.querySelector('#cid-{ids['resting']} .health').textContent")
+        assert health == "has rested, not judged since"
+
         await page.size(400, 850, dark=True)
         await page.go(f"{base}/dashboard?q=212")
         assert await page.run("document.documentElement.scrollWidth") <= 400
