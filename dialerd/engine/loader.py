@@ -107,7 +107,7 @@ class Loader:
 
     async def _load_campaigns(self, pool: asyncpg.Pool) -> None:
         self._zone_sets.update(await terms.zone_sets(pool))  # an import may have brought new ones
-        rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns), True)
+        rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns), True, self._clock.now())
         grace = self._config.dialing.grace_seconds
         # Calendars and legal profiles come from files, and the first calendars take some tenths of a second.
         for fresh in await asyncio.to_thread(lambda: [from_row(row, grace) for row in rows]):

@@ -58,7 +58,7 @@ async def add(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, wanted: Want
     """
     if wanted.note is not None:
         dnc.check_text("note", wanted.note)
-    schedule = (await terms.of(pool, campaign_id)).schedule
+    schedule = (await terms.of(pool, campaign_id, now)).schedule
     barred = await dnc.bars(pool, tenant_id, campaign_id, [wanted.number])
     if barred:
         raise CallbackRefused("dnc", f"{wanted.number} is on the do-not-call list {barred[wanted.number]!r}")

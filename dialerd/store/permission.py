@@ -84,6 +84,6 @@ async def may_call(
     if number is not None:
         listed = await pool.fetchval(_ZONES, tenant_id, campaign_id, number.e164)
         zones = number.zones if listed is None else tuple(listed)
-    schedule = (await terms.of(pool, campaign_id)).schedule
+    schedule = (await terms.of(pool, campaign_id, now)).schedule
     verdict = await asyncio.to_thread(is_call_allowed, schedule, zones, country_of(), now)
     return Answer(verdict.allowed, verdict.reason, verdict.next_at)

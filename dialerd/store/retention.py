@@ -113,7 +113,7 @@ async def _erase(connection: Any, tenant_id: int, done: Erased, kept: list[str],
 
 async def _rules(pool: Any, tenant_id: int) -> list[rules.Rules]:
     named = {row["id"]: row["name"] for row in await pool.fetch(_Q.campaigns, tenant_id)}
-    found = await pool.fetch(_TERMS, list(named), False)
+    found = await pool.fetch(_TERMS, list(named), False, None)
     return await asyncio.to_thread(lambda: [_of(row) for row in found])
 
 

@@ -20,9 +20,9 @@ async def zone_sets(pool: asyncpg.Pool) -> ZoneSets:
     return {row["id"]: tuple(row["zones"]) for row in await pool.fetch(_ZONE_SETS)}
 
 
-async def of(pool: asyncpg.Pool, campaign_id: int) -> Terms:
+async def of(pool: asyncpg.Pool, campaign_id: int, now: datetime) -> Terms:
     """A campaign's terms. Raises `NotFound`."""
-    row = await pool.fetchrow(_CAMPAIGNS, [campaign_id], False)
+    row = await pool.fetchrow(_CAMPAIGNS, [campaign_id], False, now)
     if row is None:
         raise NotFound(f"there is no campaign {campaign_id}")
     return await asyncio.to_thread(of_campaign, row)
@@ -30,5 +30,5 @@ async def of(pool: asyncpg.Pool, campaign_id: int) -> Terms:
 
 async def judged(pool: asyncpg.Pool, campaign_id: int, now: datetime) -> Judgement:
     """Where the campaign may call now, for one claim. Raises `NotFound`."""
-    terms, sets = await of(pool, campaign_id), await zone_sets(pool)
+    terms, sets = await of(pool, campaign_id, now), await zone_sets(pool)
     return await asyncio.to_thread(judge, terms, sets, country_of(), now)

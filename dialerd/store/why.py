@@ -73,7 +73,7 @@ async def why_on(db: Any, tenant_id: int, e164: str, now: datetime, campaign: st
 
 async def _decide(db: Any, tenant_id: int, e164: str, rows: Sequence[Any], now: datetime) -> tuple[Place, ...]:
     ids = [row["campaign_id"] for row in rows]
-    settings = await db.fetch(_TERMS, ids, False)
+    settings = await db.fetch(_TERMS, ids, False, now)
     terms = dict(zip([row["id"] for row in settings], await asyncio.to_thread(_read, settings), strict=True))
     asked = [_question(row, e164, terms[row["campaign_id"]]) for row in rows]
     past = {row["campaign_id"]: row for row in await db.fetch(_PAST, tenant_id, e164, ids, asked)}

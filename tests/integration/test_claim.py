@@ -227,9 +227,9 @@ async def test_a_stopped_campaign_is_loaded_while_attempts_of_it_live(pool: asyn
     attempt = (await take(pool, id_, 1)).taken[0].attempt
     await pool.execute("UPDATE campaigns SET state = 'stopped'")
     load = queries("terms").campaigns
-    assert [row["id"] for row in await pool.fetch(load, [], True)] == [id_]
+    assert [row["id"] for row in await pool.fetch(load, [], True, None)] == [id_]
     await pool.execute("SELECT record_v2(gen_random_uuid(), 'n', 1, $1)", ended(attempt))
-    assert await pool.fetch(load, [], True) == []
+    assert await pool.fetch(load, [], True, None) == []
 
 
 async def test_a_paid_claim_does_not_make_daemons_read_everything_again(pool: asyncpg.Pool) -> None:

@@ -58,7 +58,7 @@ class Engine:
         """What the engine claims for a campaign at `now`, as it is stored at this moment."""
         states: list[Any] = []
         settings = SimpleNamespace(trunks={"t": Trunk(endpoint="t")}, node="n", dialing=config.Dialing())
-        loader_parts: list[Any] = [settings, At(now), self.campaigns, self.sets, None, None,
+        loader_parts: list[Any] = [settings, At(now), self.campaigns, self.sets, None, None, None,
                                    lambda c, b: states.append(b), None]  # fmt: skip
         await Loader(*loader_parts)._load_campaigns(self.pool)
         agents = Agents(At(now), lambda *_: None)
