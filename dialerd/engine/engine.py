@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from dialerd.ami.events import translate
 from dialerd.ami.link import AmiLink
+from dialerd.ari.leg import Legs
 from dialerd.ari.link import AriLink
 from dialerd.ari.transport import AriError, AriUnreachable
 from dialerd.clock import Clock
@@ -90,7 +91,8 @@ class Engine:
         self._conversations = Conversations(
             self._calls, self._agents, self._ari, clock, self._spawn, self._doubt, self._lessons.nobody_came
         )
-        self._stasis = Stasis(self._calls, self._conversations)
+        self._legs = Legs(self._ari)
+        self._stasis = Stasis(self._calls, self._conversations, self._legs)
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
             lambda: self._db.pool, self.gate, self._spawn,
