@@ -128,7 +128,8 @@ async def test_a_broadcast_needs_no_agent_and_fills_its_channels_with_people_who
     campaign = await place.campaign(
         *[PEOPLE] * 6, BUSY, dial_mode="power", broadcast="demo-thanks", max_concurrent_calls=3, queue_name="no-queue"
     )
-    most, heard, reasons = 0, set(), set()
+    most = 0
+    heard, reasons = set[str](), set[str]()
 
     def all_over() -> bool:
         nonlocal most
