@@ -78,6 +78,13 @@ class FastAgi(Section):
     max_connections: Annotated[int, Field(ge=1)] = 1000
 
 
+class CallerIds(Section):
+    """Caller IDs for other systems: dialplans whose campaigns are none of ours."""
+
+    foreign_tenant: str | None = None  # whose pool they draw from; none: the only tenant's, with several nobody's
+    fallback: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")] | None = None  # when it gives nothing
+
+
 class Web(Section):
     """HTTP: health, status, the agents' doors."""
 
@@ -140,6 +147,7 @@ class Config(Section):
     ami: Ami
     ari: Ari
     fastagi: FastAgi = FastAgi()
+    callerids: CallerIds = CallerIds()
     web: Web
     batch: Batch = Batch()
     dialing: Dialing = Dialing()

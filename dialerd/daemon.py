@@ -20,7 +20,7 @@ from dialerd import __version__, logs, systemd
 from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.config_file import ConfigError, load
-from dialerd.engine.desk import CallerIdDesk
+from dialerd.engine.desk import FrontDesk, NoLookups
 from dialerd.engine.engine import Engine
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.fastagi.verbs import load as load_verbs
@@ -68,7 +68,7 @@ async def run(config: Config) -> int:
         redis = connection.connect(config.redis)
         stack.push_async_callback(redis.aclose)
         engine = Engine(config, clock, redis)
-        desk = CallerIdDesk(config.node, engine.caller_ids, clock, engine.caller, engine.caller_id_selected)
+        desk = FrontDesk(engine.desk, NoLookups())
         agi = FastAgiServer(config.fastagi, load_verbs(shipped("agi")), desk)
         try:
             await agi.start()

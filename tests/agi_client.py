@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 _SET = re.compile(r'SET VARIABLE (\S+) "([^"]*)"\n\Z')
+_MSET = re.compile(r'EXEC MSet "([^"]*)"\n\Z')
 Answer = Callable[[str], bytes]
 
 
 def ok(command: str) -> bytes:
-    """What Asterisk says to every SET VARIABLE."""
+    """What Asterisk says to every SET VARIABLE; to MSet it says result=0."""
     return b"200 result=1\n"
 
 
@@ -79,6 +80,9 @@ class AgiClient:
                 self.commands.append(line)
                 if match := _SET.match(line):
                     self.variables[match[1]] = match[2]
+                elif match := _MSET.match(line):
+                    pairs = (pair.partition("=") for pair in match[1].split(","))
+                    self.variables.update((name, value) for name, _, value in pairs)
                 await self.send(answer(line))
         self.close()
         return self.variables

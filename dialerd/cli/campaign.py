@@ -43,6 +43,11 @@ _SETTINGS = (
     ("--filter", "filter", str, "Who may be called, as in 'attempts < 3 and last_outcome in (busy, no_answer)'; '' "
      "for everybody."),
 )  # fmt: skip
+_SWITCHES = (
+    ("--local-presence/--no-local-presence", "local_presence", "Caller IDs near the number that is called go first."),
+    ("--sticky-caller-id/--no-sticky-caller-id", "sticky_caller_id", "Whoever was called before sees the same caller "
+     "ID again, when it is free."),
+)  # fmt: skip
 _DEFAULTS = {**{each.name: each.default for each in fields(rules.Draft)}, "dial_mode": "progressive"}
 
 
@@ -53,6 +58,9 @@ def _settings(*, defaults: bool) -> Callable[[Callable[..., Any]], Callable[...,
         for option, name, kind, words in reversed(_SETTINGS):
             default = _DEFAULTS[name] if defaults else None
             run = click.option(option, name, type=kind, help=words, default=default, show_default=defaults)(run)
+        for option, name, words in reversed(_SWITCHES):
+            default = _DEFAULTS[name] if defaults else None
+            run = click.option(option, name, help=words, default=default, show_default=defaults)(run)
         limit = "Calls to a number, as in 3/24h/tenant; repeatable"
         rule = "After an outcome: OUTCOME=TIMESxDELAY[*BACKOFF][/next], as in no_answer=3x1h*2/next; repeatable"
         end = "." if defaults else "; 'none' for none."

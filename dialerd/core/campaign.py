@@ -93,6 +93,8 @@ class Draft:
     serial_interval_seconds: float | None = None  # one call at a time, and so long a rest after each; None: not so
     weight: int = 1  # its share of agents and trunks that other campaigns want as well
     broadcast: str | None = None  # the sound file that answered people hear, instead of an agent; None: agents
+    local_presence: bool = True  # caller IDs near the number that is called go first
+    sticky_caller_id: bool = False  # whoever was called before sees the same caller ID, when it is free
 
 
 def after(state: State, action: Action) -> State:

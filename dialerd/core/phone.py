@@ -5,6 +5,7 @@ Nothing but a string that `parse` returned ever reaches Asterisk.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import timezone as phone_zones
@@ -134,6 +135,16 @@ def national(e164: str) -> str:
     parsed = phonenumbers.parse(e164)
     written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
     return re.sub(r"[^0-9]", "", written)
+
+
+@lru_cache(maxsize=16384)
+def significant(caller_id: str) -> str:
+    """The national significant number of a caller ID (`+14155550101` is `4155550101`), as some dialplans show it; of
+    what is no E.164 number, its digits."""
+    try:
+        return phonenumbers.national_significant_number(phonenumbers.parse(caller_id))
+    except phonenumbers.NumberParseException:
+        return caller_id.removeprefix("+")
 
 
 def familiar(e164: str) -> str:

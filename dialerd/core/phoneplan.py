@@ -46,6 +46,36 @@ def depth(country_code: int, region: str, home: str) -> int:
 
 
 @cache
+def area_depth(country_code: int, region: str) -> int:
+    """How many leading national digits, at most, make a number one of `region` whose area code is as long as it is."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(country_code, ())
+    if region not in regions:
+        return ALL_DIGITS
+    tried = regions[: regions.index(region) + 1]
+    return max(_form_depth(country_code), *(_plan_depth(country_code, each) for each in tried))
+
+
+@cache
+def form_depth(country_code: int) -> int:
+    """How many of them decide how long its area code is, once its region is known; every digit where its kind has a
+    say too, because mobile numbers are written with a mark."""
+    marked = phonenumbers.country_mobile_token(country_code) != ""
+    return ALL_DIGITS if marked else _form_depth(country_code)
+
+
+@cache
+def _form_depth(country_code: int) -> int:
+    """How far phonenumbers looks to tell how a number is written: by the plan of the country code's main region."""
+    main = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[country_code][0]
+    plan = PhoneMetadata.metadata_for_region_or_calling_code(country_code, main)
+    if plan is None:
+        return ALL_DIGITS
+    forms = (*plan.number_format, *plan.intl_number_format)
+    patterns = [pattern for form in forms for pattern in (form.pattern, *form.leading_digits_pattern) if pattern]
+    return max(3, *(reach(pattern)[0] for pattern in patterns), 0)
+
+
+@cache
 def _plan_depth(country_code: int, region: str) -> int:
     """The same of one region's plan alone; 0 where there is none."""
     plan = PhoneMetadata.metadata_for_region_or_calling_code(country_code, region)

@@ -1,86 +1,134 @@
-"""Caller-ID selection behind every door (FastAGI now, HTTP later): same answer, same limits, same log."""
+"""Caller-ID selection behind every door (FastAGI, HTTP, our own calls): same answer, same limits, same log."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
 
+import asyncpg
 import structlog
 
 from dialerd.clock import Clock
 from dialerd.core import ids, phone
-from dialerd.core.callerid import Selection, shown
+from dialerd.core.callerid import CallEnd, Request, Selection, shown
+from dialerd.engine.directory import Caller, Directory
 from dialerd.live.callerids import CallerIds
+from dialerd.store.callerid_log import RequestLog, Row
 
 log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """On whose behalf a call is made. `campaign_id` 0: for no campaign, from the tenant's own pool."""
-
-    tenant_id: int
-    campaign_id: int
-    fallback: str | None  # the campaign's caller_id, as stored
-    default_region: str
+OURS = "daemon"  # the door of our own calls
 
 
 class CallerIdDesk:
-    """Implements `fastagi.desk.Desk`.
-
-    `caller` finds on whose behalf a call is made, from the campaign's id and the agent's name as the dialplan wrote
-    them (one of the two may be empty), without I/O.
-    `selected` is told of each answer to an attempt of ours before the dialplan is, to record it on the attempt; it
-    must not wait and must not raise.
-    """
+    """The one selection. `selected` is told of each answer that another door gave to an attempt of ours before that
+    door is, to record it on the attempt; it must not wait and must not raise."""
 
     def __init__(
         self,
         node: str,
         callerids: CallerIds,
         clock: Clock,
-        caller: Callable[[str, str], Caller | None],
+        directory: Directory,
+        requests: RequestLog,
         selected: Callable[[str, Selection], None],
     ) -> None:
         self._node = node
         self._callerids = callerids
         self._clock = clock
-        self._caller = caller
+        self._directory = directory
+        self._requests = requests
         self._selected = selected
 
-    async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
-        """See `Desk`. A holder that is no attempt of ours is known per node: other boxes may use its name too."""
-        caller = self._caller(campaign, agent)
+    async def next_cid(self, request: Request) -> Selection:
+        """See `fastagi.desk.Desk`. A holder that is no attempt of ours is known per node: other boxes may use its name
+        too."""
+        caller, now = self._directory.caller(request.campaign, request.agent), self._clock.now()
         if caller is None:
-            return self._logged(Selection.without_pool(None, {"unknown_campaign": 1}), "", campaign, agent, holder)
-        fallback = shown(caller.fallback)
+            return self._kept(request, now, None, "", Selection.without_pool(None, {"unknown_campaign": 1}))
         try:
-            number = phone.parse(to, caller.default_region)
+            number = phone.parse(request.to, caller.default_region)
         except phone.NumberRefused as refused:
             # No fallback either: a number that may not be dialled is not helped out.
-            selection = Selection.without_pool(None, {f"bad_number_{refused.reason}": 1})
-            return self._logged(selection, "", campaign, agent, holder)
+            reasons = {f"bad_number_{refused.reason}": 1}
+            return self._kept(request, now, caller, "", Selection.without_pool(None, reasons))
+        to = number.e164
         selection = await self._callerids.select(
-            caller.tenant_id, caller.campaign_id, number.e164, self._key(holder), fallback, self._clock.now()
+            caller.tenant_id,
+            caller.campaign_id,
+            to,
+            self._key(request.holder),
+            shown(caller.fallback),
+            now,
+            local_presence=caller.local_presence,
+            preferred=await self._seen_last(caller, to) if caller.sticky else None,
+            region=number.region,
         )
-        if ids.is_attempt(holder):
-            self._selected(holder, selection)
-        return self._logged(selection, phone.masked(number.e164), campaign, agent, holder)
+        if request.door != OURS and ids.is_attempt(request.holder):
+            self._selected(request.holder, selection)
+        return self._kept(request, now, caller, to, selection)
 
-    async def release_cid(self, holder: str) -> None:
-        """See `Desk`."""
-        await self._callerids.release(self._key(holder), self._clock.now())
+    async def release_cid(self, holder: str, end: CallEnd | None = None) -> bool:
+        """See `fastagi.desk.Desk`. How a call ended is kept also when its reservation is over."""
+        key, now = self._key(holder), self._clock.now()
+        self._requests.release(key, now, end)
+        return await self._callerids.release(key, now)
+
+    async def _seen_last(self, caller: Caller, to: str) -> int | None:
+        try:
+            return await self._requests.last_shown(caller.tenant_id, caller.campaign_id, to)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.debug("callerids.not_sticky", error=str(error) or type(error).__name__)  # the call goes on without
+            return None
 
     def _key(self, holder: str) -> str:
         return holder if ids.is_attempt(holder) else f"{self._node}/{holder}"
 
-    def _logged(self, selection: Selection, to: str, campaign: str, agent: str, holder: str) -> Selection:
-        log.info(
-            "caller ID selected",
-            attempt=holder,
-            to=to,
-            campaign=campaign,
-            agent=agent,
-            status=str(selection.status),
-            cid_id=selection.cid_id,
-            reasons=dict(selection.reasons),
+    def _kept(self, request: Request, now: datetime, caller: Caller | None, to: str, answer: Selection) -> Selection:
+        """The answer, logged at the time by which its use was counted."""
+        self._requests.put(
+            Row(
+                now,
+                caller.tenant_id if caller else self._directory.foreign_tenant,
+                request.door,
+                request.peer,
+                (caller.campaign_id or None) if caller else None,
+                request.campaign,
+                request.agent,
+                self._key(request.holder),
+                to,
+                answer.status.value,
+                answer.cid_id,
+                answer.caller_id,
+                answer.reasons,
+                answer.again,
+            )
         )
-        return selection
+        return answer
+
+
+class Lookups(Protocol):
+    """The other half of `fastagi.desk.Desk`: what is asked of PostgreSQL alone."""
+
+    async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None: ...
+
+    async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None: ...
+
+
+class NoLookups:
+    """Where nobody can be asked: nothing is known, so nothing may be called."""
+
+    async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
+        return None
+
+    async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
+        return None
+
+
+class FrontDesk:
+    """Implements `fastagi.desk.Desk`: caller IDs by one, everything else by the other."""
+
+    def __init__(self, caller_ids: CallerIdDesk, lookups: Lookups) -> None:
+        self.next_cid = caller_ids.next_cid
+        self.release_cid = caller_ids.release_cid
+        self.dnc_lists = lookups.dnc_lists
+        self.contact_info = lookups.contact_info

@@ -17,15 +17,16 @@ from dialerd.ami.action import Originate, ValueRefused
 from dialerd.ami.link import AmiLink, LinkDown
 from dialerd.config import Trunk
 from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.callerid import Request
 from dialerd.core.phone import masked
 from dialerd.core.retry import History
 from dialerd.core.terms import Judgement, closed_zones
 from dialerd.engine import record
 from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
+from dialerd.engine.desk import OURS, CallerIdDesk
 from dialerd.engine.node import Node
 from dialerd.engine.observe import segment
-from dialerd.live.callerids import CallerIds
 from dialerd.pacing.bucket import Bucket
 from dialerd.places.zones import country_of
 from dialerd.store.claim import Claim, claim
@@ -60,14 +61,14 @@ class Dialing:
         self,
         node: Node,
         ami: AmiLink,
-        caller_ids: CallerIds,
+        desk: CallerIdDesk,
         on_claimed: Callable[[Claimed], None],
         on_complete: Callable[[Campaign], None],
     ) -> None:
         self._node = node
         self._clock = node.clock
         self._ami = ami
-        self._caller_ids = caller_ids
+        self._desk = desk
         self._on_claimed = on_claimed
         self._on_complete = on_complete
         trunks = node.config.trunks
@@ -186,10 +187,7 @@ class Dialing:
 
     async def _show(self, call: Call) -> bool:
         """Gives a call its caller ID. Every call shows a number: false when there is none, and it is not placed."""
-        campaign = call.campaign
-        selection = await self._caller_ids.select(
-            campaign.tenant_id, campaign.id, call.e164, call.attempt, campaign.caller_id, self._clock.now()
-        )
+        selection = await self._desk.next_cid(Request(call.e164, str(call.campaign.id), "", call.attempt, OURS))
         call.caller_id = selection.caller_id
         if selection.caller_id is None:
             reasons = dict(selection.reasons)

@@ -21,7 +21,7 @@ from dialerd.config import Config
 from dialerd.core import attempt as core
 from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Kind, State
-from dialerd.core.callerid import Selection, Usage
+from dialerd.core.callerid import CallEnd, Selection, Usage, end_of
 from dialerd.core.causes import NOT_PLAYED
 from dialerd.core.phone import masked
 from dialerd.core.retry import after
@@ -33,8 +33,9 @@ from dialerd.engine.bus import Bus
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
-from dialerd.engine.desk import Caller
+from dialerd.engine.desk import CallerIdDesk
 from dialerd.engine.dialing import Dialing
+from dialerd.engine.directory import Directory
 from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
 from dialerd.engine.node import Node
@@ -44,7 +45,7 @@ from dialerd.engine.stasis import Stasis
 from dialerd.live.callerids import CallerIds
 from dialerd.live.figures import CampaignEvent, CampaignFigures, LiveFigures
 from dialerd.live.link import RedisLink
-from dialerd.store import callerids
+from dialerd.store.callerid_log import RequestLog
 from dialerd.store.eraser import Eraser
 from dialerd.store.ledger import Ledger
 from dialerd.store.link import DbLink
@@ -85,6 +86,11 @@ class Engine:
         self._redis_link = RedisLink(redis, clock, self._stir)
         self._figures = LiveFigures(redis)
         self._caller_ids = CallerIds(redis, config.dialing.reservation_seconds, self._usage)
+        self._requests = RequestLog(config.node, lambda: self._db.pool)
+        self._directory = Directory(config.callerids, self._agents, self._campaigns)
+        self._desk = CallerIdDesk(
+            config.node, self._caller_ids, clock, self._directory, self._requests, self._caller_id_selected
+        )
         self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
         self._ari = AriLink(config.ari, clock, self._ari_event, self._asterisk_changed)
         self._lessons = Lessons(clock, self._campaigns)
@@ -99,11 +105,11 @@ class Engine:
         )  # fmt: skip
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir)
         self._loader = Loader(
-            config, clock, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._campaign_changed,
-            self._stir,
+            config, clock, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._directory,
+            self._campaign_changed, self._stir,
         )  # fmt: skip
         self._dialing = Dialing(
-            self._node, self._ami, self._caller_ids, lambda claimed: self._pacer.claimed(claimed), self._loader.used_up
+            self._node, self._ami, self._desk, lambda claimed: self._pacer.claimed(claimed), self._loader.used_up
         )
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
@@ -120,6 +126,7 @@ class Engine:
             "reconciler": self._reconciler.run(),
             "pacer": self._pacer.run(),
             "books": self._bookkeeper.run(),
+            "caller_ids": self._requests.run(),
             "decisions": self._bookkeeper.decisions.run(),
             "figures": self._publish_figures(),
             "sealer": Sealer(lambda: self._db.pool).run(),
@@ -152,7 +159,8 @@ class Engine:
         campaign, now = call.campaign, self._clock.now()
         outcome = call.outcome
         retry = after(outcome, call.history, campaign.retry, now)
-        self._ledger.put(*record.ended(call, event, outcome, retry, core.ended_at(call.facts, now)))
+        ended_at = core.ended_at(call.facts, now)
+        self._ledger.put(*record.ended(call, event, outcome, retry, ended_at))
         campaign.outcomes[outcome] = campaign.outcomes.get(outcome, 0) + 1
         campaign.pending += retry.next_at is not None and retry.number != "dead"  # few have another one
         log.info(
@@ -163,7 +171,7 @@ class Engine:
         self._lessons.ended(call, outcome)
         self._ami.forget(call.attempt)
         self._conversations.call_ended(call)
-        self._spawn(self._release(call.attempt), f"release {call.attempt}")
+        self._spawn(self._release(call.attempt, end_of(call.facts, outcome, ended_at)), f"release {call.attempt}")
 
     def _rest(self, campaign: Campaign, why: str) -> None:
         """What kept one call from being of use keeps the next: the list must not run through them."""
@@ -171,8 +179,8 @@ class Engine:
         campaign.decision = Decision(0, why, self._clock.now())
         log.error("campaign.rests", campaign=campaign.id, why=why)
 
-    async def _release(self, attempt: str) -> None:
-        await self._caller_ids.release(attempt, self._clock.now())
+    async def _release(self, attempt: str, end: CallEnd) -> None:
+        await self._desk.release_cid(attempt, end)
 
     def _agent_stepped(self, agent: Agent, before: AgentState, seconds: float) -> None:
         self._lessons.stepped(agent, before, seconds)
@@ -214,9 +222,7 @@ class Engine:
         self._loader.notified(payload)
 
     async def _usage(self) -> Iterable[Usage]:
-        if self._db.pool is None:
-            raise ConnectionError("PostgreSQL is not connected")
-        return await callerids.usage(self._db.pool, self._clock.now(), self._config.dialing.reservation_seconds)
+        return await self._requests.usage(self._clock.now(), self._config.dialing.reservation_seconds)
 
     def _campaign_changed(self, campaign: Campaign, before: str | None) -> None:
         log.info("campaign.state", campaign=campaign.id, before=before, state=campaign.state)
@@ -292,6 +298,7 @@ class Engine:
             async with asyncio.timeout(_SETTLE_SECONDS * 2):
                 await self._ledger.written()
                 await self._bookkeeper.decisions.flush()
+                await self._requests.flush()
         except TimeoutError:
             log.error("drain.record_incomplete", does="the next start reconciles what is missing")
 
@@ -375,36 +382,21 @@ class Engine:
             "number": masked(call.e164),
         }  # fmt: skip
 
-    # -- for the FastAGI desk -------------------------------------------------------------------------------------
+    # -- for the other doors to caller IDs ------------------------------------------------------------------------
 
     @property
     def caller_ids(self) -> CallerIds:
         """The pool that every door selects from."""
         return self._caller_ids
 
-    def caller(self, campaign_id: str, agent_name: str) -> Caller | None:
-        """On whose behalf the dialplan asks: a campaign by its id, or an agent who dials by hand, for the running
-        campaign of their queue, else for none."""
-        if campaign_id:
-            digits = campaign_id.isascii() and campaign_id.isdigit() and len(campaign_id) < 19
-            campaign = self._campaigns.get(int(campaign_id)) if digits else None
-            return _caller_of(campaign) if campaign else None
-        agent = next((a for a in self._agents if agent_name in (a.name, a.endpoint)), None)
-        if agent is None:
-            return None
-        serving = [
-            c for c in self._campaigns.values()
-            if c.state == "active" and c.queue_name in agent.queues and c.tenant_id == agent.tenant_id
-        ]  # fmt: skip
-        return _caller_of(serving[0]) if serving else Caller(agent.tenant_id, 0, None, agent.default_region)
+    @property
+    def desk(self) -> CallerIdDesk:
+        """The selection that every door asks."""
+        return self._desk
 
-    def caller_id_selected(self, holder: str, selection: Selection) -> None:
+    def _caller_id_selected(self, holder: str, selection: Selection) -> None:
         """The dialplan asked for the caller ID of one of our calls."""
         call = self._calls.get(holder)
         if call is not None and selection.caller_id is not None:
             call.caller_id = selection.caller_id
             self._ledger.put(*record.caller_id(call, self._clock.now()))
-
-
-def _caller_of(campaign: Campaign) -> Caller:
-    return Caller(campaign.tenant_id, campaign.id, campaign.caller_id, campaign.default_region)

@@ -12,6 +12,7 @@ from dialerd.core.causes import Outcome
 from dialerd.engine import reconciler
 from dialerd.engine.agents import Agents
 from dialerd.engine.campaign import Campaign, from_row
+from dialerd.engine.directory import Directory
 from dialerd.live.callerids import CallerIds
 from dialerd.store import callerids, terms
 from dialerd.store.queries import queries
@@ -37,6 +38,7 @@ class Loader:
         zone_sets: dict[int, tuple[str, ...]],
         agents: Agents,
         caller_ids: CallerIds,
+        directory: Directory,
         on_state: Callable[[Campaign, str | None], None],
         on_loaded: Callable[[], None],
     ) -> None:
@@ -46,6 +48,7 @@ class Loader:
         self._zone_sets = zone_sets
         self._agents = agents
         self._caller_ids = caller_ids
+        self._directory = directory
         self._on_state = on_state
         self._on_loaded = on_loaded
         self._stale: set[str] = set()
@@ -68,6 +71,7 @@ class Loader:
             done = await pool.execute(_PUT_TRUNK, name, self._config.node, trunk.max_calls, trunk.tenant)
             if done == "INSERT 0 0":
                 log.error("trunk.unknown_tenant", trunk=name, tenant=trunk.tenant, does="nothing is dialled over it")
+        await self._load_directory(pool)  # before campaigns can dial: their calls ask for caller IDs
         await self._load_campaigns(pool)
         await self._load_agents(pool)
         self._caller_ids.load(await callerids.load(pool))
@@ -87,6 +91,7 @@ class Loader:
                 for campaign_id in used_up:
                     await pool.execute(_COMPLETE, campaign_id)
                 if stale & {"campaigns", "tenants"}:
+                    await self._load_directory(pool)
                     await self._load_campaigns(pool)
                 if "agents" in stale:
                     await self._load_agents(pool)
@@ -119,6 +124,9 @@ class Loader:
             known.pending = await pool.fetchval(_PENDING, fresh.id)
             if known.state != before:
                 self._on_state(known, before)
+
+    async def _load_directory(self, pool: asyncpg.Pool) -> None:
+        self._directory.load(await callerids.campaigns(pool), await callerids.tenants(pool))
 
     async def _load_agents(self, pool: asyncpg.Pool) -> None:
         rows = await pool.fetch(_AGENTS)

@@ -89,7 +89,7 @@ class FastAgiServer:
         peer = writer.get_extra_info("peername")
         peer = peer[0] if peer else "gone"
         try:
-            await self._converse(reader, writer)
+            await self._converse(reader, writer, peer)
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(self._settings.timeout_seconds):
                     await writer.drain()
@@ -105,7 +105,7 @@ class FastAgiServer:
             # abort, not close: a client that does not read would keep a polite close waiting.
             writer.transport.abort()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
         async with asyncio.timeout(self._settings.timeout_seconds):
             headers = await read_headers(reader)
         name = headers.get("agi_network_script", "")
@@ -113,4 +113,4 @@ class FastAgiServer:
         if verb is None:
             raise BadRequest(f"unknown verb: {name[:60]!r}")
         async with asyncio.timeout(_CONVERSATION_SECONDS):
-            await verb(AgiCall(headers, reader, writer, self._settings.timeout_seconds), self._desk)
+            await verb(AgiCall(headers, reader, writer, self._settings.timeout_seconds, peer), self._desk)

@@ -14,6 +14,7 @@ MAX_HEADER_BYTES = 65536
 MAX_LINE_BYTES = 16384  # Asterisk's own buffer is 8192
 _MAX_REPLY_LINES = 64  # of a usage text
 _MAX_TRYING = 10
+_MAX_PAIRS = 20  # of MSet, which takes 24
 
 _HEADER = re.compile(r"(agi_[a-z0-9_]{1,40}): ?(.*)\Z", re.ASCII | re.DOTALL)
 _REPLY = re.compile(r"([0-9]{3})([ -])(.*)\Z", re.ASCII | re.DOTALL)
@@ -35,7 +36,7 @@ class BadReply(AgiError):
 
 
 class CommandRefused(AgiError):
-    """Asterisk does not carry out a command (510, 520, or result -1)."""
+    """Asterisk does not carry out a command (510, 520, or result -1; -2: it has no such application)."""
 
 
 class HungUp(AgiError):
@@ -106,8 +107,10 @@ class AgiCall:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         timeout_seconds: float,
+        peer: str = "",
     ) -> None:
         self.headers = headers
+        self.peer = peer  # the address that asks
         self._reader = reader
         self._writer = writer
         self._timeout = timeout_seconds
@@ -130,6 +133,19 @@ class AgiCall:
         if not _VARIABLE.match(name):
             raise ValueError(f"not a variable's name: {name[:60]!r}")
         await self._command(f"SET VARIABLE {name} {quoted(value)}")
+
+    async def set_variables(self, values: Mapping[str, str]) -> None:
+        """The same for several at once, in this order, in one round trip (MSet).
+
+        Not several commands written at once: Asterisk reads ahead and then waits for more, until the call ends.
+        """
+        if len(values) > _MAX_PAIRS:
+            raise ValueError(f"{len(values)} variables at once, not more than {_MAX_PAIRS}")
+        for name, value in values.items():
+            if not _VARIABLE.match(name) or not _VALUE.match(value):
+                raise ValueError(f"not a variable, or not a value for a command: {name[:60]!r}, {value[:60]!r}")
+        pairs = ",".join(f"{name}={value}" for name, value in values.items())
+        await self._command(f'EXEC MSet "{pairs}"')
 
     async def _command(self, command: str) -> Reply:
         self._writer.write(command.encode("ascii") + b"\n")
@@ -157,7 +173,7 @@ class AgiCall:
             result = _RESULT.match(text) if code == 200 else None
             if code == 200 and result is None:
                 raise BadReply(f"not a result: {text[:60]!r}")
-            if result is None or result.group(1) == "-1":
+            if result is None or result.group(1) in ("-1", "-2"):
                 raise CommandRefused(f"{code} {text[:60]!r}")
             return Reply(result.group(1), result.group(2) or "")
         raise BadReply("lines without end, none of them a reply")

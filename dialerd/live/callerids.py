@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TypeVar
 
@@ -18,13 +18,16 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from dialerd.core.callerid import CallerId, Rule, Selection, Status, Usage, levels
+from dialerd.core.callerid import CallerId, Rule, Selection, Status, Usage, wanted_levels
+from dialerd.core.nearness import levels
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 100  # numbers per script call of a rebuild: some milliseconds of Redis' time
 _PAUSE_SECONDS = 1.0  # after a failure: calls must not queue up behind a Redis that does not answer
+_READ = 500  # numbers whose live state is read at a time
 _NOT_RESERVED = ("", 0)
+_COUNTED = (Rule.RESTING, Rule.RESERVED, Rule.DAILY_LIMIT, Rule.HOURLY_LIMIT)  # as reserve.lua counts them
 _T = TypeVar("_T")
 
 
@@ -49,7 +52,7 @@ class _Taken:
 
 
 class CallerIds:
-    """Selection from the pool. `usage` fetches from PostgreSQL what the attempts say of this hour and day."""
+    """Selection from the pool. `usage` fetches from PostgreSQL what the log says of this hour and day."""
 
     def __init__(
         self, client: Redis, reservation_seconds: int, usage: Callable[[], Awaitable[Iterable[Usage]]]
@@ -58,6 +61,8 @@ class CallerIds:
         self._ttl = reservation_seconds
         self._usage = usage
         self._rows: Sequence[CallerId] = ()
+        self._row_of: dict[int, CallerId] = {}
+        self._definitions: dict[int, str] = {}  # what Redis has of each number, for as long as the epoch holds
         self._pools: dict[tuple[int, int | None], int] = {}  # how many inactive numbers each pool holds
         self._epoch: str | None = None  # what Redis must still hold for our view of it to be true
         self._loaded = 0  # counts load(); `_written` is the last that Redis has
@@ -79,43 +84,80 @@ class CallerIds:
             key = (row.tenant_id, row.campaign_id)
             pools[key] = pools.get(key, 0) + (not row.active)
         self._pools = pools
-        known = {row.id for row in self._rows}
-        self._taken = {cid: taken for cid, taken in self._taken.items() if cid in known}
+        self._row_of = {row.id: row for row in self._rows}
+        self._taken = {cid: taken for cid, taken in self._taken.items() if cid in self._row_of}
         self._loaded += 1
 
+    def row(self, cid_id: int) -> CallerId | None:
+        """A number of the pool by its id."""
+        return self._row_of.get(cid_id)
+
     async def select(
-        self, tenant_id: int, campaign_id: int, to_e164: str, holder: str, fallback: str | None, now: datetime
+        self,
+        tenant_id: int,
+        campaign_id: int,
+        to_e164: str,
+        holder: str,
+        fallback: str | None,
+        now: datetime,
+        *,
+        local_presence: bool = True,
+        preferred: int | None = None,
+        region: str | None = None,
     ) -> Selection:
         """A number for the call `holder`, reserved until `release(holder)` or the reservation's end.
 
-        Never raises for what is wrong outside: with Redis or PostgreSQL away the reasons say `unavailable`.
+        `preferred`: the id of the number that the same person saw last. `region`: that of `to_e164`, if known. Never
+        raises for what is wrong outside: with Redis or PostgreSQL away the reasons say `unavailable`.
         """
         campaign = campaign_id if (tenant_id, campaign_id) in self._pools else None
         if (tenant_id, campaign) not in self._pools:
             return Selection.without_pool(fallback, {Rule.NO_MATCH: 1})
-        pool = f"{tenant_id}:{campaign or '-'}"
+        wanted = (f"{tenant_id}:{campaign or '-'}", preferred or "", *wanted_levels(to_e164, local_presence, region))
         try:
-            answer = await self._ask(pool, levels(to_e164), holder, now)
+            answer = await self._ask(wanted, holder, now)
         except Exception as error:  # of Redis or of the usage query: whatever it is, the call must go on
             self._failed(error)
             return Selection.without_pool(fallback, {"unavailable": 1})
         self._works()
-        if answer[0] == "OK":
+        if answer[0] != "NONE":
             cid = int(answer[1])
-            self._remember(cid, holder, now)
-            return Selection(Status.OK, str(answer[2]), cid)
-        counts = dict(zip((Rule.RESERVED, Rule.DAILY_LIMIT, Rule.HOURLY_LIMIT), map(int, answer[1:]), strict=True))
+            again = answer[0] == "SAME" and self._held.get(holder) == cid
+            if not again:
+                self._remember(cid, holder, now)
+            return Selection(Status.OK, str(answer[2]), cid, again=again)
+        counts = dict(zip(_COUNTED, map(int, answer[1:]), strict=True))
         counts[Rule.INACTIVE] = self._pools[tenant_id, campaign]
         return Selection.without_pool(fallback, {str(rule): count for rule, count in counts.items() if count})
+
+    async def usages(self, now: datetime, tenant_id: int | None = None) -> dict[int, Usage]:
+        """The live state of every number, or of a tenant's: uses of this hour and day, last use, who has it.
+
+        Changes nothing: where Redis has been emptied, it is what a rebuild would bring back. Raises what Redis and
+        the usage query raise.
+        """
+        ids = [row.id for row in self._rows if tenant_id is None or row.tenant_id == tenant_id]
+        if not await self._client.exists("callerid:epoch"):
+            known = self._merged(await self._usage(), now)
+            return {cid: known.get(cid, Usage(cid)) for cid in ids}
+        found: dict[int, Usage] = {}
+        for some in _batches(ids, _READ):
+            pipe = self._client.pipeline(transaction=False)
+            pipe.mget([f"callerid:hour:{cid}:{_hour(now)}" for cid in some])
+            pipe.mget([f"callerid:day:{cid}:{_day(now)}" for cid in some])
+            pipe.hmget("callerid:last_used", [str(cid) for cid in some])
+            pipe.mget([f"reservation:{cid}" for cid in some])
+            for cid, hour, day, last, holder in zip(some, *await pipe.execute(), strict=True):
+                last_used = datetime.fromtimestamp(int(last) / 1_000_000, UTC) if last else None
+                found[cid] = Usage(cid, int(hour or 0), int(day or 0), last_used, holder)
+        return found
 
     async def release(self, holder: str, now: datetime) -> bool:
         """Ends the reservation of a call that ended; its use stays counted. True when it had one.
 
         Never raises: with Redis away the reservation ends by itself.
         """
-        cid = self._held.pop(holder, None)
-        if cid is not None and (taken := self._taken.get(cid)) and taken.holder == holder:
-            self._taken[cid] = _Taken(taken.last_used, taken.used_this_hour, taken.used_today, None)
+        self._forget(holder)
         try:
             self._refuse_while_out()
             released = await self._release(args=[holder, _micros(now), self._ttl])
@@ -126,16 +168,14 @@ class CallerIds:
 
     async def rebuild(self, usages: Iterable[Usage], now: datetime) -> None:
         """Brings pool and uses into Redis. Merging: the higher count and the later use win, on either side."""
-        await self._write({usage.cid_id: usage for usage in usages}, now)
+        await self._write(usages, now, None)
 
-    async def _ask(self, pool: str, destination: Sequence[str], holder: str, now: datetime) -> list[str | int]:
+    async def _ask(self, wanted: Sequence[str | int], holder: str, now: datetime) -> list[str | int]:
         self._refuse_while_out()
         for _ in range(3):
             await self._prepare(now)
             epoch = self._epoch
-            answer: list[str | int] = await self._reserve(
-                args=[epoch or "", holder, _micros(now), self._ttl, pool, *destination]
-            )
+            answer: list[str | int] = await self._reserve(args=[epoch or "", holder, _micros(now), self._ttl, *wanted])
             if answer[0] != "REBUILD":
                 return answer
             if self._epoch == epoch:  # else another call has rebuilt meanwhile
@@ -147,35 +187,50 @@ class CallerIds:
             return
         async with self._writing:
             self._refuse_while_out()
-            if self._epoch is None or self._written != self._loaded:
+            if self._epoch is not None and self._written != self._loaded:
+                # Redis has every use of the numbers that it knows; those that are new to it may have had some, too.
+                new = any(row.active and row.id not in self._definitions for row in self._rows)
+                await self._write(await self._usage() if new else (), now, self._epoch)
+            if self._epoch is None:
                 await self.rebuild(await self._usage(), now)
 
-    async def _write(self, usages: dict[int, Usage], now: datetime) -> None:
-        """What differs in definition, and these uses, in batches. No epoch when something was lost meanwhile."""
+    async def _write(self, found: Iterable[Usage], now: datetime, epoch: str | None) -> None:
+        """What differs in definition, and these uses, in batches. `epoch`: what Redis must have held all the while;
+        None: it is to get one. No epoch when something was lost meanwhile."""
         loaded, rows, token = self._loaded, self._rows, secrets.token_hex(8)
         await self._client.set(f"callerid:building:{token}", "1", ex=600)
-        known = await self._client.hgetall("callerid:def")
+        known = await self._stored() if epoch is None else self._definitions
         # Merged as late as possible: answers given before a flush have all been noted by now.
-        for cid, taken in self._taken.items():
-            usages[cid] = _stricter(usages.get(cid, Usage(cid)), taken, now)
+        usages = self._merged(found, now) if epoch is None else {usage.cid_id: usage for usage in found}
         active = {row.id: row for row in rows if row.active}
-        gone = [str(cid) for cid in known if int(cid) not in active]
+        gone = [cid for cid in known if cid not in active]
         for ids in _batches(gone):
             await self._restore(
                 args=[_micros(now), self._ttl, *(word for cid in ids for word in (cid, "", 0, 0, 0, "", 0))]
             )
+        written: dict[int, str] = {}
         for batch in _batches(list(active.values())):
             words: list[str | int] = []
             for row in batch:
-                definition = _definition(row)
-                if row.id in usages or known.get(str(row.id)) != definition:
+                written[row.id] = definition = _definition(row)
+                if row.id in usages or known.get(row.id) != definition:
                     words += [row.id, definition, *self._state(usages.get(row.id, Usage(row.id)), now)]
             if words:
                 await self._restore(args=[_micros(now), self._ttl, *words])
             await asyncio.sleep(0)  # ten thousand definitions take half a second: let calls through between
-        epoch = await self._finish(args=[token])
-        self._epoch, self._written = epoch or None, loaded
+        self._epoch = await self._finish(args=[token, epoch or ""]) or None
+        self._definitions, self._written = written, loaded
         log.info("caller-ID pool written to Redis", numbers=len(active), removed=len(gone), restored=len(usages))
+
+    async def _stored(self) -> dict[int, str]:
+        return {int(cid): text async for cid, text in self._client.hscan_iter("callerid:def", count=_READ)}
+
+    def _merged(self, found: Iterable[Usage], now: datetime) -> dict[int, Usage]:
+        """What PostgreSQL says and what this process knows, the stricter of both."""
+        usages = {usage.cid_id: usage for usage in found}
+        for cid, taken in self._taken.items():
+            usages[cid] = _stricter(usages.get(cid, Usage(cid)), taken, now)
+        return usages
 
     def _state(self, usage: Usage, now: datetime) -> tuple[int, int, int, str, int]:
         """Uses, last use and reservation as restore.lua takes them; without a last use, reserved from now."""
@@ -208,18 +263,23 @@ class CallerIds:
             self._out_until = 0.0
 
     def _remember(self, cid: int, holder: str, now: datetime) -> None:
+        self._forget(holder)
         before = self._taken.get(cid)
         if before is not None and before.holder is not None:
-            if before.holder == holder:
-                return  # the same answer again
             self._held.pop(before.holder, None)
         self._taken[cid] = (before or _Taken(now, 0, 0, None)).then(now, holder)
         self._held[holder] = cid
 
+    def _forget(self, holder: str) -> None:
+        cid = self._held.pop(holder, None)
+        if cid is not None and (taken := self._taken.get(cid)) and taken.holder == holder:
+            self._taken[cid] = _Taken(taken.last_used, taken.used_this_hour, taken.used_today, None)
+
 
 def _definition(row: CallerId) -> str:
     pool = f"{row.tenant_id}:{row.campaign_id or '-'}"
-    return " ".join((row.e164, pool, str(row.hourly_limit), str(row.daily_limit), *levels(row.e164)))
+    rests = _micros(row.resting_until) if row.resting_until else 0
+    return " ".join((row.e164, pool, str(row.hourly_limit), str(row.daily_limit), str(rests), *levels(row.e164)))
 
 
 def _stricter(usage: Usage, taken: _Taken, now: datetime) -> Usage:
@@ -235,8 +295,8 @@ def _stricter(usage: Usage, taken: _Taken, now: datetime) -> Usage:
     )
 
 
-def _batches(items: Sequence[_T]) -> Iterable[Sequence[_T]]:
-    return (items[i : i + _BATCH] for i in range(0, len(items), _BATCH))
+def _batches(items: Sequence[_T], size: int = _BATCH) -> Iterable[Sequence[_T]]:
+    return (items[i : i + size] for i in range(0, len(items), size))
 
 
 def _micros(at: datetime) -> int:

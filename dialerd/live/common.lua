@@ -1,7 +1,7 @@
 -- Stands before each of the scripts. What Redis holds of the caller IDs:
 --   callerid:epoch                     marker; a flush removes it, and no number is given before a rebuild. With the
 --                                      server's run id, since a restart may bring back an old snapshot
---   callerid:def                       id -> "e164 pool hourly_limit daily_limit level level …"
+--   callerid:def                       id -> "e164 pool hourly_limit daily_limit rests_until(µs) level level …"
 --   callerid:last_used                 id -> µs; field "clock": the newest of them
 --   callerid:free:<pool>:<level>       zset: what can be taken, by last use
 --   callerid:parked:<pool>:<rule>      zset: what cannot, by the µs at which to look again
@@ -12,7 +12,7 @@
 -- thousand. The sets only lead the way: whether a number may be taken is always read from its reservation and counts.
 -- Keys are derived, not declared: one Redis, not a cluster.
 local HOUR, DAY = 3600000000, 86400000000
-local RULES = {'reserved', 'daily_limit', 'hourly_limit'}
+local RULES = {'resting', 'reserved', 'daily_limit', 'hourly_limit'}
 
 -- What a process must name to be answered, or nil: nothing here can be trusted yet.
 local function current_epoch()
@@ -29,8 +29,9 @@ local function definition(id)
     if not text then return nil end
     local words = {}
     for word in string.gmatch(text, '%S+') do words[#words + 1] = word end
-    local def = {e164 = words[1], pool = words[2], hourly = tonumber(words[3]), daily = tonumber(words[4]), levels = {}}
-    for i = 5, #words do def.levels[#def.levels + 1] = words[i] end
+    local def = {e164 = words[1], pool = words[2], hourly = tonumber(words[3]), daily = tonumber(words[4]),
+                 rests = tonumber(words[5]), levels = {}}
+    for i = 6, #words do def.levels[#def.levels + 1] = words[i] end
     return def
 end
 
@@ -40,14 +41,18 @@ local function unlist(id, def)
 end
 
 -- Puts a number where it belongs now.
-local function settle(id, now, max_ttl)
-    local def = definition(id)
+local function settle(id, now, max_ttl, known)
+    local def = known or definition(id)
     if not def then return end
     unlist(id, def)
     local function park(rule, due) redis.call('ZADD', 'callerid:parked:' .. def.pool .. ':' .. rule, due, id) end
-    local left = redis.call('PTTL', 'reservation:' .. id) * 1000
-    if left > 0 then
-        park('reserved', now + math.min(left, max_ttl))
+    -- In its last millisecond a reservation is still there (EXISTS) and has 0 left. Taken for gone here and for there in
+    -- reserve.lua, it would keep the script going for ever.
+    local left = redis.call('PTTL', 'reservation:' .. id)
+    if def.rests > now then
+        park('resting', def.rests)
+    elseif left ~= -2 then
+        park('reserved', now + math.min(math.max(left, 1) * 1000, max_ttl))
     elseif used(day_key(id, now)) >= def.daily then
         park('daily_limit', (math.floor(now / DAY) + 1) * DAY)
     elseif used(hour_key(id, now)) >= def.hourly then

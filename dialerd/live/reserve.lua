@@ -1,6 +1,7 @@
--- ARGV: epoch, holder, now (µs), reservation (s), pool, then the destination's levels, nearest first.
--- Answers {'REBUILD'} | {'OK', id, e164} | {'NONE', reserved, daily_limit, hourly_limit}.
-local epoch, holder, now, ttl, pool = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+-- ARGV: epoch, holder, now (µs), reservation (s), pool, preferred id ('': none), then the destination's levels, nearest
+-- first. Answers {'REBUILD'} | {'OK', id, e164} | {'SAME', id, e164}: the holder has it already |
+-- {'NONE', resting, reserved, daily_limit, hourly_limit}.
+local epoch, holder, now, ttl, pool, preferred = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local max_ttl = ttl * 1000000
 local BATCH = 100
 
@@ -10,41 +11,51 @@ if current_epoch() ~= epoch then return {'REBUILD'} end
 local held = redis.call('GET', 'callerid:holder:' .. holder)
 if held and redis.call('GET', 'reservation:' .. held) == holder then
     local def = definition(held)
-    if def and def.pool == pool then return {'OK', held, def.e164} end
+    if def and def.pool == pool then return {'SAME', held, def.e164} end
     release(holder, now, max_ttl)
 end
 
--- Looks again at what is due, and at what is due later than is possible: then the clock was set back.
+local function look_again(key, from, to)
+    local due = redis.call('ZRANGEBYSCORE', key, from, to, 'LIMIT', 0, BATCH)
+    for _, id in ipairs(due) do
+        redis.call('ZREM', key, id)
+        settle(id, now, max_ttl)
+    end
+    return #due
+end
+
+local function parked(rule) return 'callerid:parked:' .. pool .. ':' .. rule end
+
+-- What is due may be free again.
 local function wake()
     local woken = 0
-    for _, rule in ipairs(RULES) do
-        local key = 'callerid:parked:' .. pool .. ':' .. rule
-        local horizon = now + (rule == 'reserved' and max_ttl or rule == 'hourly_limit' and HOUR or DAY)
-        for _, range in ipairs({{'-inf', now}, {'(' .. string.format('%.0f', horizon), '+inf'}}) do
-            local due = redis.call('ZRANGEBYSCORE', key, range[1], range[2], 'LIMIT', 0, BATCH)
-            for _, id in ipairs(due) do
-                redis.call('ZREM', key, id)
-                settle(id, now, max_ttl)
-            end
-            woken = woken + #due
-        end
+    for _, rule in ipairs(RULES) do woken = woken + look_again(parked(rule), '-inf', now) end
+    return woken
+end
+
+-- So may what is due later than is possible: then the clock was set back.
+local function wake_from_the_future()
+    local woken = 0
+    for rule, latest in pairs({reserved = max_ttl, hourly_limit = HOUR, daily_limit = DAY}) do
+        woken = woken + look_again(parked(rule), '(' .. string.format('%.0f', now + latest), '+inf')
     end
     return woken
 end
 
 local function free(id)
     local def = definition(id)
-    return def and redis.call('EXISTS', 'reservation:' .. id) == 0
-        and used(day_key(id, now)) < def.daily and used(hour_key(id, now)) < def.hourly
+    return def and def.pool == pool and def.rests <= now and redis.call('EXISTS', 'reservation:' .. id) == 0
+        and used(day_key(id, now)) < def.daily and used(hour_key(id, now)) < def.hourly and def or nil
 end
 
 local function longest_unused()
-    for i = 6, #ARGV do
+    for i = 7, #ARGV do
         local key = 'callerid:free:' .. pool .. ':' .. ARGV[i]
         while true do
             local id = redis.call('ZRANGE', key, 0, 0)[1]
             if not id then break end
-            if free(id) then return id end
+            local def = free(id)
+            if def then return id, def end
             redis.call('ZREM', key, id)
             settle(id, now, max_ttl)
         end
@@ -57,11 +68,12 @@ local function count(key, seconds)
 end
 
 wake()
-local id = longest_unused()
-while not id and wake() > 0 do id = longest_unused() end
+local id, def = preferred, preferred ~= '' and free(preferred)
+if not def then id, def = longest_unused() end
+while not id and wake() + wake_from_the_future() > 0 do id, def = longest_unused() end
 if not id then
     local counts = {'NONE'}
-    for i, rule in ipairs(RULES) do counts[i + 1] = redis.call('ZCARD', 'callerid:parked:' .. pool .. ':' .. rule) end
+    for i, rule in ipairs(RULES) do counts[i + 1] = redis.call('ZCARD', parked(rule)) end
     return counts
 end
 
@@ -73,5 +85,5 @@ count(day_key(id, now), 2 * 86400)
 local last = math.max(now, tonumber(redis.call('HGET', 'callerid:last_used', 'clock') or 0) + 1)
 local stamp = string.format('%.0f', last)
 redis.call('HSET', 'callerid:last_used', id, stamp, 'clock', stamp)
-settle(id, now, max_ttl)
-return {'OK', id, definition(id).e164}
+settle(id, now, max_ttl, def)
+return {'OK', id, def.e164}

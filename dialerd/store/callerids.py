@@ -1,26 +1,34 @@
-"""The caller-ID pool and its use, from PostgreSQL: what Redis is rebuilt from."""
+"""The caller-ID pool, and the campaigns that draw from it, from PostgreSQL."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from typing import Any
 
 import asyncpg
 
-from dialerd.core.callerid import CallerId, Usage
+from dialerd.core.callerid import CallerId
 from dialerd.store.queries import queries
 
-_POOL = queries("callerids").pool
-_USAGE = queries("callerids").usage
+_Q = queries("callerids")
+_POOL, _CAMPAIGNS, _TENANTS = _Q.pool, _Q.campaigns, _Q.tenants
+_PAGE = 1_000  # numbers read at a time: some milliseconds of the loop
 
 
 async def load(pool: asyncpg.Pool) -> list[CallerId]:
     """Every number of every pool, active or not."""
-    return [CallerId(**row) for row in await pool.fetch(_POOL)]
+    found: list[CallerId] = []
+    while rows := await pool.fetch(_POOL, found[-1].id if found else 0, _PAGE):
+        found += [CallerId(**row) for row in rows]
+    return found
 
 
-async def usage(pool: asyncpg.Pool, now: datetime, reservation_seconds: int) -> list[Usage]:
-    """How the attempts used each number in this hour and this day (UTC), and which live attempt has it.
+async def campaigns(pool: asyncpg.Pool) -> list[Mapping[str, Any]]:
+    """Of every campaign: `id`, `tenant_id`, `name`, `caller_id`, `local_presence`, `sticky_caller_id`, and the
+    tenant's `default_region`."""
+    found: list[Mapping[str, Any]] = await pool.fetch(_CAMPAIGNS)
+    return found
 
-    An attempt counts from its claim, moments before it was given its number.
-    """
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    rows = await pool.fetch(_USAGE, hour, hour.replace(hour=0), now - timedelta(seconds=reservation_seconds))
-    return [Usage(row["id"], row["used_this_hour"], row["used_today"], row["last_used"], row["holder"]) for row in rows]
+
+async def tenants(pool: asyncpg.Pool) -> list[Mapping[str, Any]]:
+    """Of every tenant: `id`, `name`, `default_region`."""
+    found: list[Mapping[str, Any]] = await pool.fetch(_TENANTS)
+    return found

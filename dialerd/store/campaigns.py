@@ -76,6 +76,8 @@ class Campaign:
     serial_interval_seconds: float | None
     weight: int
     broadcast: str | None
+    local_presence: bool
+    sticky_caller_id: bool
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from dialerd import config
-from dialerd.core.callerid import Selection, Status
+from dialerd.core.callerid import CallEnd, Request, Selection, Status
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.paths import shipped
@@ -25,15 +25,23 @@ class OneNumberDesk:
     """Answers everyone with the same number, and remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, str, str]] = []
+        self.asked: list[Request] = []
+        self.released: list[tuple[str, CallEnd | None]] = []
         self.selection = Selection(Status.OK, "+14155550101", 12)
 
-    async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
-        self.asked.append((to, campaign, agent, holder))
+    async def next_cid(self, request: Request) -> Selection:
+        self.asked.append(request)
         return self.selection
 
-    async def release_cid(self, holder: str) -> None:
-        raise AssertionError("nobody asked for a release")
+    async def release_cid(self, holder: str, end: CallEnd | None = None) -> bool:
+        self.released.append((holder, end))
+        return True
+
+    async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
+        raise AssertionError("nobody asked for it")
+
+    async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
+        raise AssertionError("nobody asked for it")
 
 
 @pytest.fixture
@@ -76,16 +84,17 @@ async def test_the_channel_learns_its_caller_id(server: FastAgiServer, desk: One
     assert await ask(server.port, headers(args=ARGS)) == {
         "CALLERID(num)": "+14155550101",
         "CID_NUMBER": "+14155550101",
+        "CID_NATIONAL": "4155550101",
         "CID_ID": "12",
         "CID_REASON": "",
         "CID_STATUS": "OK",
     }
-    assert desk.asked == [(*ARGS, "1772442000.7")]
+    assert desk.asked == [Request(*ARGS, "1772442000.7", "fastagi", "127.0.0.1")]
 
 
 async def test_the_far_half_of_a_local_pair_asks_for_its_attempt(server: FastAgiServer, desk: OneNumberDesk) -> None:
     await ask(server.port, headers(args=ARGS, uniqueid=f"{ATTEMPT};2"))
-    assert desk.asked[0][3] == ATTEMPT
+    assert desk.asked[0].holder == ATTEMPT
 
 
 async def test_nothing_free_is_said_with_its_reasons(server: FastAgiServer, desk: OneNumberDesk) -> None:
@@ -242,12 +251,12 @@ async def test_a_reply_that_is_none_ends_this_conversation_only(
 ) -> None:
     client = await AgiClient.connect(server.port)
     await client.send(encoded(headers(args=ARGS)))
-    assert (await client.reader.readline()).startswith(b"SET VARIABLE CALLERID(num)")
+    assert (await client.reader.readline()).startswith(b'EXEC MSet "CALLERID(num)=')
     await client.send(reply)
     if why == "closed":
         client.writer.write_eof()
     await served(server.port)
-    assert b"SET VARIABLE" not in await client.rest()
+    assert b"EXEC" not in await client.rest()
     client.close()
     await until(lambda: server.connections == 0)
     assert why in str(logged)
@@ -259,15 +268,39 @@ async def test_no_reply_at_all_ends_the_conversation(
     client = await AgiClient.connect(server.port)
     await client.send(encoded(headers(args=ARGS)))
     await served(server.port)
-    assert (await client.reader.readline()).startswith(b"SET VARIABLE")
+    assert (await client.reader.readline()).startswith(b"EXEC MSet")
     assert await client.closed(5)
     assert "no reply within" in str(logged)
 
 
-async def test_a_hangup_between_replies_does_not_shift_them(server: FastAgiServer) -> None:
+async def test_a_hangup_before_the_reply_ends_the_conversation(
+    server: FastAgiServer, logged: list[MutableMapping[str, Any]]
+) -> None:
     """The reply after HANGUP belongs to the command before it: nothing more is sent to a dead channel."""
-    variables = await ask(server.port, headers(args=ARGS), lambda command: b"100 Trying...\nHANGUP\n200 result=1\n")
-    assert variables == {"CALLERID(num)": "+14155550101"}
+    await ask(server.port, headers(args=ARGS), lambda command: b"100 Trying...\nHANGUP\n200 result=1\n")
+    assert "the channel is gone" in str(logged)
+
+
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [
+        ((), None),
+        (("ANSWER", "12"), CallEnd("answered", 12.0)),
+        (("answered", "3.5"), CallEnd("answered", 3.5)),
+        (("ANSWER", ""), CallEnd("answered")),
+        (("BUSY", "0"), CallEnd("busy")),
+        (("NOANSWER",), CallEnd("no_answer")),
+        (("rejected",), CallEnd("rejected")),
+        (("", "12"), None),
+        (("bu'sy", "1e99"), None),
+        (("ANSWER", "-1"), CallEnd("answered")),
+    ],
+)
+async def test_a_release_may_say_how_the_call_ended(
+    server: FastAgiServer, desk: OneNumberDesk, said: tuple[str, ...], end: CallEnd | None
+) -> None:
+    assert await ask(server.port, headers("release-cid", ("1772442000.7", *said))) == {}
+    assert desk.released == [("1772442000.7", end)]
 
 
 @pytest.mark.parametrize("caller_id", ['1" x', "1\n2", "1\r", "${EXTEN}", "1,2", "١٢٣", "1\0"])

@@ -1,13 +1,14 @@
 """The shipped dialplan together with dialerd's own FastAGI server, on a real Asterisk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from dialerd import config
-from dialerd.core.callerid import Selection, Status
+from dialerd.core.callerid import CallEnd, Request, Selection, Status
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.paths import shipped
@@ -27,12 +28,19 @@ class OneAnswerDesk:
         self.released: list[str] = []
         self.answer = Selection(Status.OK, "+35840555001", 12)
 
-    async def next_cid(self, to: str, campaign: str, agent: str, holder: str) -> Selection:
-        self.asked.append((to, campaign, agent, holder))
+    async def next_cid(self, request: Request) -> Selection:
+        self.asked.append((request.to, request.campaign, request.agent, request.holder))
         return self.answer
 
-    async def release_cid(self, holder: str) -> None:
+    async def release_cid(self, holder: str, end: CallEnd | None = None) -> bool:
         self.released.append(holder)
+        return True
+
+    async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
+        return None
+
+    async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
+        return None
 
 
 @pytest.fixture(scope="module")

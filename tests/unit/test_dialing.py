@@ -44,7 +44,7 @@ class Scene:
 
         parts: list[Any] = [config, Clock(), self.calls, None, {}, {}, None, lambda: self.pool, lambda: self.gate, None]
         ami: Any = SimpleNamespace(originate=lambda originate: self.sent.append((time.monotonic(), originate)))
-        ids: Any = SimpleNamespace(select=select)
+        ids: Any = SimpleNamespace(next_cid=select)
         self.dialing, self.trunk = Dialing(Node(*parts), ami, ids, lambda _: None, lambda _: None), trunk
 
     async def run(self, *more: Call) -> None:

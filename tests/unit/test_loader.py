@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from dialerd.clock import Clock
+from dialerd.config import CallerIds
+from dialerd.engine.directory import Directory
 from dialerd.engine.loader import Loader
 
 
@@ -24,7 +26,8 @@ class Pool:
 async def test_what_could_not_be_read_is_read_again_without_another_notification() -> None:
     loaded, pool = asyncio.Event(), Pool()
     config = SimpleNamespace(dialing=SimpleNamespace(grace_seconds=2.0))
-    parts: list[Any] = [config, Clock(), {}, {}, None, None, None, loaded.set]
+    agents: Any = []
+    parts: list[Any] = [config, Clock(), {}, {}, None, None, Directory(CallerIds(), agents, {}), None, loaded.set]
     loader = Loader(*parts)
     task = asyncio.create_task(loader.run(lambda: pool))
     loader.notified("campaigns:1")
@@ -32,4 +35,4 @@ async def test_what_could_not_be_read_is_read_again_without_another_notification
         await asyncio.wait_for(loaded.wait(), 10)
     finally:
         task.cancel()
-    assert pool.asked == 3  # the zone sets, again, and the campaigns
+    assert pool.asked == 5  # the campaigns of caller IDs; again, and their tenants, the zone sets, the campaigns
