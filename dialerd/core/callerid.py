@@ -214,7 +214,7 @@ _RESULTS: Mapping[str, str] = {
     Outcome.ABANDONED: "answered",
     Outcome.HUNG_UP: "answered",
     Outcome.MACHINE: "answered",
-    "played": "answered",  # the message of a broadcast was
+    Outcome.PLAYED: "answered",
     Outcome.NO_ANSWER: "no_answer",
     Outcome.BUSY: "busy",
     Outcome.REJECTED: "rejected",
