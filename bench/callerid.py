@@ -78,6 +78,8 @@ class Place:
             "ami": {"port": free_port()}, "ari": {"url": f"http://127.0.0.1:{free_port()}/ari/"},
             "fastagi": {"port": agi}, "web": {"port": free_port()},
             "dialing": {"reservation_seconds": reservation_seconds},
+            # All requests come from one address: what is measured is not to be what is allowed.
+            "callerids": {"requests_per_minute_per_agent": 0, "requests_per_minute_per_address": 0},
         }  # fmt: skip
         keys = {
             "postgres": {"password": self.postgres.password}, "redis": {"password": self.redis.password},
@@ -143,7 +145,7 @@ def offer(port: int, **load: Any) -> dict[str, Any]:
 
 def _destinations(count: int = 2000) -> list[str]:
     lots = Random(7)
-    return [f"+1{lots.choice(_AREAS)}{lots.randrange(200, 1000)}{lots.randrange(10_000):04}" for _ in range(count)]
+    return [f"+1{lots.choice(_AREAS)}{lots.randrange(300, 1000)}{lots.randrange(10_000):04}" for _ in range(count)]
 
 
 DESTINATIONS = _destinations()
@@ -298,8 +300,13 @@ def rivals(place: Place, size: Size) -> dict[str, Any]:
     with place.rival("s4", place.postgres.dsn(DATABASE), place.postgres.password) as port:
         rates = [asyncio.run(_http(port, size.turn_seconds)) for _ in range(size.turns)]
     with place.daemon(SHORT) as (_, url):
-        process = _agi_processes(url, place.token, size.processes)
-    return {"rivals": {"s4_http_per_s": round(median(rates)), "agi_process_per_s": round(process, 1)}}
+        process, in_time = _agi_processes(url, place.token, size.processes)
+    found = {
+        "s4_http_per_s": round(median(rates)),
+        "agi_process_per_s": round(process, 1),
+        "agi_process_in_time": in_time,
+    }
+    return {"rivals": found}
 
 
 async def _http(port: int, seconds: float) -> float:
@@ -320,20 +327,19 @@ async def _http(port: int, seconds: float) -> float:
         return answered / (time.perf_counter() - begun)
 
 
-def _agi_processes(url: str, token: str, count: int) -> float:
-    """Calls a second when each starts the shipped classic AGI script, four at a time."""
-    script = shipped("agi") / "classic" / "next-cid.agi"
+def _agi_processes(url: str, token: str, count: int) -> tuple[float, float]:
+    """Calls a second when each starts the shipped classic AGI script, two at a time; and the share of them that had
+    its answer within the script's own limit of half a second."""
+    script = shipped("agi") / "classic" / "dialerd-cid.py"
     environ = {**os.environ, "DIALERD_URL": url, "DIALERD_TOKEN": token}
     begun, running, good = time.perf_counter(), [], 0
     for n in range(count):
-        argv = [sys.executable, str(script), DESTINATIONS[n], "1", "agent"]
+        argv = [sys.executable, str(script), "next-cid", DESTINATIONS[n], "1", "agent"]
         running.append(_agi_process(argv, environ, n))
-        if len(running) == 4:
+        if len(running) == 2:
             good += _agi_ended(running.pop(0))
     good += sum(map(_agi_ended, running))
-    if good < count:
-        raise RuntimeError(f"{count - good} of {count} classic AGI scripts gave no caller ID")
-    return count / (time.perf_counter() - begun)
+    return count / (time.perf_counter() - begun), round(good / count, 3)
 
 
 def _agi_process(argv: Sequence[str], environ: dict[str, str], n: int) -> subprocess.Popen[bytes]:
@@ -348,7 +354,7 @@ def _agi_ended(process: subprocess.Popen[bytes]) -> bool:
     assert process.stdout is not None
     said = process.stdout.read()
     process.wait(20)
-    return b'CID_STATUS "OK"' in said
+    return b'"CID_STATUS" "OK"' in said
 
 
 def main() -> int:

@@ -1,8 +1,9 @@
 """Other ways to answer the same question, for `make bench-callerid`. Each is a process that listens on PORT.
 
 `ceiling`: our FastAGI framing, one Redis script call, and nothing else. `s4`: HTTP, an SQL query for the candidates,
-several calls to Redis for reservations, counts and last use, an SQL update: the caller-ID rotation service for VICIdial
-as its own text describes it (no code of it is here), with as many candidates a request as its query needs.
+several calls to Redis for last use, reservations and counts, an SQL update: the caller-ID rotation service for VICIdial
+as its own text describes it (no code of it is here), read in its favour: last uses come in one call, and candidates are
+looked at one by one only until one is free.
 """
 
 import asyncio
@@ -44,21 +45,21 @@ def s4(pool: asyncpg.Pool, redis: Any) -> Starlette:
     """The service."""
 
     async def next_cid(request: Request) -> JSONResponse:
-        area = request.query_params["to"][2:5]
-        free = []
-        for row in await pool.fetch(_CANDIDATES, area):
-            if await redis.exists(f"reservation:{row['id']}"):
+        rows = {row["id"]: row for row in await pool.fetch(_CANDIDATES, request.query_params["to"][2:5])}
+        used = await redis.zmscore("lru", list(rows))
+        for _, id_ in sorted((at or 0.0, id_) for at, id_ in zip(used, rows, strict=True)):
+            row = rows[id_]
+            if await redis.exists(f"reservation:{id_}"):
                 continue
-            hour, day = await redis.mget(f"hourly:{row['id']}", f"daily:{row['id']}")
-            if int(hour or 0) < row["hourly_limit"] and int(day or 0) < row["daily_limit"]:
-                free.append((await redis.zscore("lru", row["id"]) or 0.0, row))
-        for _, row in sorted(free, key=lambda each: each[0]):
-            if await redis.set(f"reservation:{row['id']}", "1", nx=True, ex=_TTL_SECONDS):
-                for key, seconds in ((f"hourly:{row['id']}", 3600), (f"daily:{row['id']}", 86400)):
+            hour, day = await redis.mget(f"hourly:{id_}", f"daily:{id_}")
+            if int(hour or 0) >= row["hourly_limit"] or int(day or 0) >= row["daily_limit"]:
+                continue
+            if await redis.set(f"reservation:{id_}", "1", nx=True, ex=_TTL_SECONDS):
+                for key, seconds in ((f"hourly:{id_}", 3600), (f"daily:{id_}", 86400)):
                     await redis.incr(key)
                     await redis.expire(key, seconds)
-                await redis.zadd("lru", {row["id"]: time.time()})
-                await pool.execute("UPDATE caller_ids SET meta = meta WHERE id = $1", row["id"])
+                await redis.zadd("lru", {id_: time.time()})
+                await pool.execute("UPDATE caller_ids SET meta = meta WHERE id = $1", id_)
                 found = {"caller_id": row["e164"], "carrier": row["carrier"], "area_code": row["area_code"], "meta": {}}
                 return JSONResponse(found)
         return JSONResponse({"error": "none"}, status_code=503)

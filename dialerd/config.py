@@ -76,13 +76,20 @@ class FastAgi(Section):
     port: Port = 4573
     timeout_seconds: Seconds = 5.0  # for the whole request's headers, and for each reply
     max_connections: Annotated[int, Field(ge=1)] = 1000
+    site_verbs: str = "/etc/dialerd/agi"  # a folder of the site's own verbs, one file each; need not be there
 
 
 class CallerIds(Section):
-    """Caller IDs for other systems: dialplans whose campaigns are none of ours."""
+    """Caller IDs for whoever asks, our own calls apart; also for dialplans whose campaigns are none of ours."""
 
     foreign_tenant: str | None = None  # whose pool they draw from; none: the only tenant's, with several nobody's
     fallback: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")] | None = None  # when it gives nothing
+    requests_per_minute_per_agent: Annotated[int, Field(ge=0)] = 600  # over it: the fallback only; 0: no limit
+    requests_per_minute_per_address: Annotated[int, Field(ge=0)] = 60000
+    # Every number's health from its own calls (docs/callerid-health.md).
+    health_seconds: Annotated[float, Field(ge=10, le=86400)] = 600.0  # how often it is judged
+    rest_labelled: bool = True  # a number that is probably labelled as spam rests; false: it is only shown
+    rest_at_most: Annotated[float, Field(ge=0, le=1)] = 0.5  # the share of a pool that may rest at once
 
 
 class Web(Section):

@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ from dialerd import __version__, logs, systemd
 from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.config_file import ConfigError, load
-from dialerd.engine.desk import FrontDesk, NoLookups
+from dialerd.engine.desk import FrontDesk
 from dialerd.engine.engine import Engine
+from dialerd.engine.lookups import Lookups
+from dialerd.engine.requestlimits import LimitedDesk
 from dialerd.fastagi.server import FastAgiServer
+from dialerd.fastagi.verbs import BadVerb, Verb
 from dialerd.fastagi.verbs import load as load_verbs
 from dialerd.live import connection
 from dialerd.paths import shipped
-from dialerd.web.api import routes
+from dialerd.web.api import CallerIdService, routes
 from dialerd.web.app import create_app
 from dialerd.web.database import Database
 from dialerd.web.server import BindFailed, serve
@@ -47,35 +51,39 @@ def main(path: Path, check_config: bool) -> None:
     """The dialer daemon: paces campaigns, places calls, joins people to agents."""
     try:
         config = load(path, os.environ)
-    except ConfigError as error:
+        logs.configure(config.log)
+        verbs = load_verbs(shipped("agi"), Path(config.fastagi.site_verbs))
+    except (ConfigError, BadVerb) as error:
         click.echo(str(error), err=True)
         sys.exit(EX_CONFIG)
     if check_config:
         click.echo(f"{path}: the configuration is usable")
         return
-    logs.configure(config.log)
     try:
-        sys.exit(asyncio.run(run(config)))
+        sys.exit(asyncio.run(run(config, verbs)))
     except BindFailed as error:
         log.error("daemon.cannot_listen", error=str(error))
         sys.exit(EX_CONFIG)
 
 
-async def run(config: Config) -> int:
+async def run(config: Config, verbs: Mapping[str, Verb]) -> int:
     """Runs until TERM or INT; the exit status."""
     clock = Clock()
     async with AsyncExitStack() as stack:
         redis = connection.connect(config.redis)
         stack.push_async_callback(redis.aclose)
         engine = Engine(config, clock, redis)
-        desk = FrontDesk(engine.desk, NoLookups())
-        agi = FastAgiServer(config.fastagi, load_verbs(shipped("agi")), desk)
+        desk = FrontDesk(engine.desk, Lookups(lambda: engine.pool, config.callerids.foreign_tenant))
+        # What every door asks: the same answers within the same limits.
+        limited = LimitedDesk(desk, config.callerids, engine.caller)
+        agi = FastAgiServer(config.fastagi, verbs, limited)
         try:
             await agi.start()
         except OSError as error:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
-        api = routes(config, Database(lambda: engine.pool), redis, clock)
+        service = CallerIdService(limited, engine.caller_ids)
+        api = routes(config, Database(lambda: engine.pool), redis, clock, service)
         app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         gc.freeze()  # what start-up has made stays: to look through it costs a full collection 15 ms

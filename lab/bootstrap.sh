@@ -24,6 +24,9 @@ if ! { have_postgres && command -v redis-server >/dev/null; } && ! docker_answer
 fi
 # For the PDF of `dialer-admin proof`.
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+# For the tests that look at a page.
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+  missing+=(chromium)
 # The lab fetches its Asterisk with mmdebstrap, unless one is installed.
 command -v asterisk >/dev/null || command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
 

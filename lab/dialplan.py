@@ -47,6 +47,8 @@ GREETING = {greeting}
 exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}})
  same => n,Set(FILE({invites},,,al,u)=${{LINE}}{tab}${{PJSIP_HEADER(read,X-Dialer-Attempt)}})
  same => n,Goto(carrier-${{EXTEN:7:2}},${{EXTEN}},1)
+; many send no plus
+exten => _[1-9]X.,1,Goto(+${{EXTEN}},1)
 ; (a bare n is a pattern character)
 exten => _age[n]t.,1,Answer()
  same => n(talk),Playback({agent_talk})

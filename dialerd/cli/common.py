@@ -25,6 +25,7 @@ from rich.text import Text
 from dialerd import config_file
 from dialerd.config import Config
 from dialerd.core.callbacks import CallbackRefused
+from dialerd.core.callerid_file import EntryRefused
 from dialerd.core.campaign import CampaignRefused, TransitionRefused
 from dialerd.core.filters import FilterRefused
 from dialerd.core.limits import LimitRefused
@@ -48,7 +49,7 @@ Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 not found;
 _REFUSALS = (
     *(CampaignRefused, TransitionRefused, NumberRefused, WindowRefused, FileRefused, Refused),
     *(SelectionRefused, CallbackRefused, FilterRefused, LimitRefused, RuleRefused),
-    *(ScenarioRefused, TooLittle),
+    *(ScenarioRefused, TooLittle, EntryRefused),
     *(SchemaError, config_file.ConfigError, OSError, asyncpg.PostgresError),
 )
 _LOST = (DatabaseUnreachable, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)

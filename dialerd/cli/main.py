@@ -8,10 +8,13 @@ import click
 from dialerd import __version__
 from dialerd.cli import (
     agent,
+    agi,
     audit,
     call,
     callback,
     callerid,
+    callerid_health,
+    callerid_simulate,
     campaign,
     contacts,
     db,
@@ -56,8 +59,8 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 
 _MODULES = (
-    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, trunk, call, holiday, profile),
-    *(tenant, switch, stats, why, proof, audit, retention, pacing, simulate),
+    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, callerid_health, trunk),
+    *(call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
 )
 for module in _MODULES:
     module.register(cli)

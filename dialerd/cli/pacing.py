@@ -19,7 +19,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SHOWN = 50  # differences; all of them are counted
 
 
-def _period(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
+def period(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
+    """A time span as an option's callback reads it: 90m."""
     match = _PERIOD.match(value.strip())
     if match is None:
         raise click.BadParameter("a number and s, m, h or d, as in 90m")
@@ -48,7 +49,7 @@ def group() -> None:
 
 @command(group, "show")
 @click.argument("campaign")
-@click.option("--since", callback=_period, default="1h", show_default=True, metavar="PERIOD", help="As in 90m or 2d.")
+@click.option("--since", callback=period, default="1h", show_default=True, metavar="PERIOD", help="As in 90m or 2d.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The last so many.")
 async def show(session: Session, as_json: bool, campaign: str, since: timedelta, limit: int) -> None:
     """The last decisions of CAMPAIGN, oldest first."""
@@ -65,7 +66,7 @@ async def show(session: Session, as_json: bool, campaign: str, since: timedelta,
 
 @command(group, "replay")
 @click.argument("campaign")
-@click.option("--since", callback=_period, default="1d", show_default=True, metavar="PERIOD", help="As in 90m or 2d.")
+@click.option("--since", callback=period, default="1d", show_default=True, metavar="PERIOD", help="As in 90m or 2d.")
 async def replay(session: Session, as_json: bool, campaign: str, since: timedelta) -> None:
     """Decide everything again from what was kept, by the program as it is now.
 

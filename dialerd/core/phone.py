@@ -137,6 +137,13 @@ def national(e164: str) -> str:
     return re.sub(r"[^0-9]", "", written)
 
 
+def area_code(e164: str) -> str:
+    """The national destination code of a number, in any country; empty where the plan knows none."""
+    parsed = phonenumbers.parse(e164)
+    length = phonenumbers.length_of_national_destination_code(parsed)
+    return phonenumbers.national_significant_number(parsed)[:length]
+
+
 @lru_cache(maxsize=16384)
 def significant(caller_id: str) -> str:
     """The national significant number of a caller ID (`+14155550101` is `4155550101`), as some dialplans show it; of

@@ -52,6 +52,8 @@ class CallerIdDesk:
             reasons = {f"bad_number_{refused.reason}": 1}
             return self._kept(request, now, caller, "", Selection.without_pool(None, reasons))
         to = number.e164
+        if self._callerids.is_own(to) or to == caller.fallback:
+            return self._kept(request, now, caller, "", Selection.without_pool(None, {"bad_number_own": 1}))
         selection = await self._callerids.select(
             caller.tenant_id,
             caller.campaign_id,

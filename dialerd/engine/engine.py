@@ -35,7 +35,8 @@ from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
 from dialerd.engine.desk import CallerIdDesk
 from dialerd.engine.dialing import Dialing
-from dialerd.engine.directory import Directory
+from dialerd.engine.directory import Caller, Directory
+from dialerd.engine.health import CallerIdHealth
 from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
 from dialerd.engine.node import Node
@@ -127,6 +128,7 @@ class Engine:
             "pacer": self._pacer.run(),
             "books": self._bookkeeper.run(),
             "caller_ids": self._requests.run(),
+            "caller_id_health": CallerIdHealth(self._config.callerids, self._clock, lambda: self._db.pool).run(),
             "decisions": self._bookkeeper.decisions.run(),
             "figures": self._publish_figures(),
             "sealer": Sealer(lambda: self._db.pool).run(),
@@ -393,6 +395,10 @@ class Engine:
     def desk(self) -> CallerIdDesk:
         """The selection that every door asks."""
         return self._desk
+
+    def caller(self, campaign: str, agent: str) -> Caller | None:
+        """On whose behalf a caller ID is asked for."""
+        return self._directory.caller(campaign, agent)
 
     def _caller_id_selected(self, holder: str, selection: Selection) -> None:
         """The dialplan asked for the caller ID of one of our calls."""

@@ -6,6 +6,7 @@ and the shipped dialplan takes its fallback.
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Mapping
 
@@ -19,7 +20,9 @@ from dialerd.fastagi.wire import MAX_LINE_BYTES, AgiCall, AgiError, BadRequest, 
 log = structlog.get_logger(__name__)
 
 _CONVERSATION_SECONDS = 30.0  # a verb with its commands, whatever it does
-_BACKLOG = 1024
+_BACKLOG = 1024  # how many connections may wait in the kernel
+_ACCEPTED_AT_ONCE = 50  # and how many of them one turn of the event loop takes: some milliseconds
+_LINES_A_SECOND = 10  # of the log, about clients that are turned away
 _RECEIVE_BUFFER = 32768  # what one client can put into our memory at once
 
 
@@ -33,6 +36,8 @@ class FastAgiServer:
         self._server: asyncio.Server | None = None
         self._conversations: set[asyncio.Task[None]] = set()
         self._full = False
+        self._second = 0  # of the loop's clock; how many lines of the log it has had, and how many it was spared
+        self._lines = self._spared = 0
 
     @property
     def port(self) -> int:
@@ -54,12 +59,15 @@ class FastAgiServer:
             self._settings.host,
             self._settings.port,
             limit=MAX_LINE_BYTES,
-            backlog=_BACKLOG,
+            backlog=_ACCEPTED_AT_ONCE,
             start_serving=False,
         )
         for listener in self._server.sockets:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         await self._server.start_serving()
+        for listener in self._server.sockets:
+            with socket.socket(fileno=os.dup(listener.fileno())) as same:
+                same.listen(_BACKLOG)
 
     async def stop(self, seconds: float = 1.0) -> None:
         """Stop listening; conversations in progress have `seconds` to end."""
@@ -94,16 +102,28 @@ class FastAgiServer:
                 async with asyncio.timeout(self._settings.timeout_seconds):
                     await writer.drain()
         except HungUp as error:
-            log.info("FastAGI call ended early", peer=peer, error=str(error))
-        except (AgiError, OSError) as error:
-            log.warning("FastAGI client refused", peer=peer, error=str(error) or type(error).__name__)
+            self._note("FastAGI call ended early", peer, str(error))
         except TimeoutError:
-            log.warning("FastAGI client refused", peer=peer, error="out of time")
+            self._note("FastAGI client refused", peer, "out of time")
+        except (AgiError, OSError) as error:
+            self._note("FastAGI client refused", peer, str(error) or type(error).__name__)
         except Exception:  # a site's own verb may raise anything: its call gets no answer, the server goes on
             log.exception("FastAGI verb failed", peer=peer)
         finally:
             # abort, not close: a client that does not read would keep a polite close waiting.
             writer.transport.abort()
+
+    def _note(self, event: str, peer: str, error: str) -> None:
+        """A line of the log for each of the first; a flood of clients must be none of the log, nor of the loop."""
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines <= _LINES_A_SECOND:
+            log.warning(event, peer=peer, error=error, others_before=self._spared)
+            self._spared = 0
+        else:
+            self._spared += 1
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> None:
         async with asyncio.timeout(self._settings.timeout_seconds):

@@ -62,6 +62,7 @@ class CallerIds:
         self._usage = usage
         self._rows: Sequence[CallerId] = ()
         self._row_of: dict[int, CallerId] = {}
+        self._own: frozenset[str] = frozenset()
         self._definitions: dict[int, str] = {}  # what Redis has of each number, for as long as the epoch holds
         self._pools: dict[tuple[int, int | None], int] = {}  # how many inactive numbers each pool holds
         self._epoch: str | None = None  # what Redis must still hold for our view of it to be true
@@ -85,12 +86,17 @@ class CallerIds:
             pools[key] = pools.get(key, 0) + (not row.active)
         self._pools = pools
         self._row_of = {row.id: row for row in self._rows}
+        self._own = frozenset(row.e164 for row in self._rows)
         self._taken = {cid: taken for cid, taken in self._taken.items() if cid in self._row_of}
         self._loaded += 1
 
     def row(self, cid_id: int) -> CallerId | None:
         """A number of the pool by its id."""
         return self._row_of.get(cid_id)
+
+    def is_own(self, e164: str) -> bool:
+        """Whether this is a number of some pool: a call to it would come back to our own trunk."""
+        return e164 in self._own
 
     async def select(
         self,

@@ -63,8 +63,7 @@ local function longest_unused()
 end
 
 local function count(key, seconds)
-    redis.call('INCR', key)
-    redis.call('EXPIRE', key, seconds)
+    if redis.call('INCR', key) == 1 then redis.call('EXPIRE', key, seconds) end
 end
 
 wake()
@@ -85,5 +84,10 @@ count(day_key(id, now), 2 * 86400)
 local last = math.max(now, tonumber(redis.call('HGET', 'callerid:last_used', 'clock') or 0) + 1)
 local stamp = string.format('%.0f', last)
 redis.call('HSET', 'callerid:last_used', id, stamp, 'clock', stamp)
-settle(id, now, max_ttl, def)
+if id == preferred then
+    settle(id, now, max_ttl, def)
+else -- the same, of a number that stood in its free sets
+    for _, level in ipairs(def.levels) do redis.call('ZREM', 'callerid:free:' .. pool .. ':' .. level, id) end
+    redis.call('ZADD', parked('reserved'), now + max_ttl, id)
+end
 return {'OK', id, def.e164}

@@ -21,7 +21,9 @@ from dialerd.store.queries import queries
 log = structlog.get_logger(__name__)
 
 _Q = queries("callerid_log")
-_ADD, _RELEASE, _USAGE, _LAST_SHOWN = _Q.add, _Q.release, _Q.usage, _Q.last_shown
+_ADD, _RELEASE, _USAGE, _LAST_SHOWN, _FORGET = _Q.add, _Q.release, _Q.usage, _Q.last_shown, _Q.forget
+KEPT_DAYS = 90
+_FORGET_BATCH = 5_000
 MOST = 50_000  # rows that wait for PostgreSQL, and as many releases: a minute of a busy service; some 40 MB
 _BATCH = 500  # rows in one statement: a few milliseconds of the loop
 _GATHER_SECONDS = 0.2  # what comes within it goes into the same batch
@@ -145,7 +147,7 @@ class RequestLog:
                 await self._add(pool, self._doubtful, again)
                 self._doubtful = []
             elif self._releases:
-                some = [self._releases[i] for i in range(min(_BATCH, len(self._releases)))]
+                some = self._next_releases()
                 await self._end(pool, some)
                 for one in some:  # the bound may have dropped them meanwhile
                     if self._releases and self._releases[0] is one:
@@ -154,6 +156,15 @@ class RequestLog:
             return self._waits(error)
         self._failed = False
         return True
+
+    def _next_releases(self) -> list[_Release]:
+        """Of one call one: a statement changes a row once, and the dialplan and the engine both release our calls."""
+        some: dict[str, _Release] = {}
+        for one in islice(self._releases, _BATCH):
+            if one.holder in some:
+                break
+            some[one.holder] = one
+        return list(some.values())
 
     async def _add(self, pool: asyncpg.Pool, rows: Sequence[Row], again: bool) -> None:
         try:
@@ -196,6 +207,12 @@ class RequestLog:
             log.warning("callerids.log_waits", error=str(error) or type(error).__name__, rows=self.waiting)
         self._failed = True
         return False
+
+
+async def forget(pool: asyncpg.Pool, now: datetime) -> None:
+    """Removes requests that are older than `KEPT_DAYS`, or than what their tenant keeps of its record."""
+    while await pool.fetchval(_FORGET, now, now - timedelta(days=KEPT_DAYS), _FORGET_BATCH) == _FORGET_BATCH:
+        pass
 
 
 def _with_unwritten(

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from dialerd.clock import Clock
-from dialerd.store import retention
+from dialerd.store import callerid_log, retention
 from dialerd.store.errors import Refused
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,7 @@ class Eraser:
                 try:
                     for tenant in await retention.due(pool):
                         await self._erase(pool, tenant)
+                    await callerid_log.forget(pool, self._clock.now())
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                     log.warning("retention.failed", error=str(error) or type(error).__name__)
             await asyncio.sleep(_AWAY_SECONDS if pool is None else _PAUSE_SECONDS)

@@ -1,15 +1,21 @@
 """The HTTP API beside the board: each module of `web/` that has routes of its own is named here."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 from starlette.routing import BaseRoute
 
 from dialerd.clock import Clock
 from dialerd.config import Config
+from dialerd.fastagi.desk import Desk
+from dialerd.live.callerids import CallerIds
 from dialerd.web import callbacks, contacts, stats, why
 from dialerd.web.app import Surface
 from dialerd.web.batch import BatchDoors
+from dialerd.web.callerid_pools import CallerIdPoolDoors
+from dialerd.web.callerids import CallerIdDoors
+from dialerd.web.dashboard import Dashboard
 from dialerd.web.database import Database
 from dialerd.web.lines import LineDoors
 from dialerd.web.lists import ListDoors
@@ -17,13 +23,32 @@ from dialerd.web.numbers import NumberDoors
 from dialerd.web.rules import RuleDoors
 
 
+@dataclass(frozen=True, slots=True)
+class CallerIdService:
+    """The desk that every door asks, and the pool behind it."""
+
+    desk: Desk
+    pool: CallerIds
+
+
 def routes(
-    config: Config, database: Database, redis: Redis, clock: Clock | None = None
+    config: Config,
+    database: Database,
+    redis: Redis,
+    clock: Clock | None = None,
+    caller_ids: CallerIdService | None = None,
 ) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
-    whoever is not signed in, unless they have a token of their own."""
+    whoever is not signed in, unless they have a token of their own. Without `caller_ids` nobody is given one."""
     clock = clock or Clock()
     batch = config.batch
+
+    def _caller_ids(surface: Surface, service: CallerIdService) -> list[BaseRoute]:
+        seconds = config.dialing.reservation_seconds
+        return [
+            *CallerIdDoors(surface, service.desk, service.pool.row).routes(),
+            *Dashboard(surface, database, service.pool, seconds, clock).routes(),
+        ]
 
     def all_of(surface: Surface) -> list[BaseRoute]:
         return [
@@ -36,6 +61,8 @@ def routes(
             *contacts.routes(surface, database),
             *callbacks.routes(surface, database, clock),
             *why.routes(surface, database, clock),
+            *CallerIdPoolDoors(surface, database).routes(),
+            *(_caller_ids(surface, caller_ids) if caller_ids else []),
         ]
 
     return all_of

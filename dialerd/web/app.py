@@ -24,14 +24,17 @@ from dialerd.clock import Clock
 from dialerd.core.status import AgentRefused, AgentUnknown, Link, to_json
 from dialerd.web.auth import COOKIE, Door, Session
 from dialerd.web.errors import SAFE_HEADERS, Problem, too_many, unauthenticated
-from dialerd.web.events import EventStream, Figures, Streams
+from dialerd.web.events import EventStream, Figures, Snapshots, Source, Streams
 from dialerd.web.limits import Limits
 from dialerd.web.pages import Pages
 from dialerd.web.port import Engine
 from dialerd.web.requests import address_of, own_page, pause_reason, read_fields, wants_page
 
 LISTS = ("/contacts/bulk",)  # paths that take long bodies
-UPLOAD = "/api/numbers/upload"  # the one address that takes a whole list
+UPLOAD = "/api/numbers/upload"  # takes a whole list
+CALLER_IDS_FILE = "/api/caller-ids/import"  # so does this
+START, CALLER_IDS = "/", "/dashboard"
+PAGES = (START, CALLER_IDS)  # where a visitor who is not signed in is sent to the login and back
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
@@ -93,7 +96,7 @@ def create_app(
                 body_bytes=bounds.body_bytes,
                 body_seconds=bounds.body_seconds,
                 larger=dict.fromkeys(LISTS, bounds.list_bytes),
-                streamed={UPLOAD: (bounds.upload_bytes, bounds.upload_seconds)},
+                streamed=dict.fromkeys((UPLOAD, CALLER_IDS_FILE), (bounds.upload_bytes, bounds.upload_seconds)),
             )
         ],
         exception_handlers={
@@ -115,7 +118,7 @@ class Surface:
         self._clock = clock
         self._bounds = bounds
         self._door = Door(token, clock, bounds.session_seconds, bounds.link_seconds)
-        self._pages = Pages()
+        self.pages = Pages()
         self._figures = Figures(engine, clock, bounds.figures_seconds)
         self.streams = Streams(bounds.streams, bounds.heartbeat_seconds, bounds.stall_seconds)
 
@@ -147,20 +150,23 @@ class Surface:
 
     async def events(self, request: Request) -> ASGIApp:
         """The live stream; it ends when its session does."""
-        visitor = self.visitor(request)
+        return self.stream(self.visitor(request), self._engine, self._figures)
+
+    def stream(self, visitor: Visitor, source: Source, figures: Snapshots) -> EventStream:
+        """A live stream for this visitor, one of the bounded number; it ends when the session does."""
         id_ = visitor.session_id
 
         def allowed() -> bool:
             return id_ is None or self._door.session(id_) is not None
 
-        return EventStream(self._engine, self._figures, self.streams, self._clock, allowed)
+        return EventStream(source, figures, self.streams, self._clock, allowed)
 
     async def page(self, request: Request) -> Response:
         """The status page; with ?part=board only what changes."""
         visitor = self.visitor(request)
         csrf = visitor.session.csrf if visitor.session else ""
         part = request.query_params.get("part") == "board"
-        return self._pages.status(self._figures.fresh(), csrf, part=part)
+        return self.pages.status(self._figures.fresh(), csrf, part=part)
 
     # -- what changes something
 
@@ -210,9 +216,9 @@ class Surface:
         """The form, or the way in through a one-time link (a HEAD request does not use it up)."""
         code = request.query_params.get("once")
         if code is None or request.method == "HEAD":
-            return self._pages.login()
+            return self.pages.login(where=_page_of(request.query_params.get("next")))
         if not self._door.use_link(code):
-            return self._pages.login(
+            return self.pages.login(
                 Problem(401, "link_used", "This link was used before or is too old.", "Ask for a new one.")
             )
         return self._let_in(request)
@@ -231,8 +237,8 @@ class Surface:
         except Problem as problem:
             if not wants_page(request):
                 raise
-            return self._pages.login(problem)
-        return self._let_in(request)
+            return self.pages.login(problem, _page_of(fields.get("next")))
+        return self._let_in(request, _page_of(fields.get("next")))
 
     async def login_links(self, request: Request) -> Response:
         """A link that signs in once; only for the bearer of the token: sessions do not breed sessions."""
@@ -271,12 +277,12 @@ class Surface:
             own_page(request, session, fields)
         return Visitor(id_, session)
 
-    def _let_in(self, request: Request) -> Response:
+    def _let_in(self, request: Request, where: str = START) -> Response:
         old = request.cookies.get(COOKIE)
         if old:
             self._door.close_session(old)  # never go on with an id that was there before
         response: Response
-        response = self._pages.signed_in() if wants_page(request) else JSONResponse({"ok": True})
+        response = self.pages.signed_in(where) if wants_page(request) else JSONResponse({"ok": True})
         response.set_cookie(
             COOKIE,
             self._door.open_session(),
@@ -292,9 +298,10 @@ class Surface:
         assert isinstance(problem, Problem)  # noqa: S101 — for mypy; Starlette looks handlers up by class
         if not wants_page(request):
             return problem.as_json()
-        if problem.status == 401 and request.method == "GET" and request.url.path == "/":
-            return RedirectResponse("/login", status_code=303)
-        return self._pages.error(problem)
+        if problem.status == 401 and request.method == "GET" and request.url.path in PAGES:
+            where = request.url.path
+            return RedirectResponse("/login" if where == START else f"/login?next={where}", status_code=303)
+        return self.pages.error(problem)
 
     async def not_ours(self, request: Request, error: Exception) -> Response:
         """Starlette's own 404 and 405 in our form."""
@@ -314,6 +321,11 @@ async def _broken(_: Request, __: Exception) -> Response:
     return Problem(
         500, "internal_error", "Something went wrong in dialerd.", "The log says what.", SAFE_HEADERS
     ).as_json()
+
+
+def _page_of(wanted: object) -> str:
+    """Where a visitor goes who has signed in: one of our pages, whatever the request says."""
+    return wanted if isinstance(wanted, str) and wanted in PAGES else START
 
 
 def _health_word(link: Link) -> str:

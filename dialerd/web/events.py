@@ -8,9 +8,9 @@ or here, when its connection takes nothing any more.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -31,6 +31,23 @@ class Snapshot:
 
     version: int
     status: Mapping[str, Any]
+
+
+class Source(Protocol):
+    """Where a stream's events come from."""
+
+    def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
+        """Events from now on, queue bounded; too slow a reader may get a last `lagged`, then the end."""
+
+
+class Snapshots(Protocol):
+    """Where a stream's figures come from."""
+
+    def since(self, moment: float) -> Snapshot | None:
+        """A snapshot not older than `moment` (monotonic), or None when it is too early for another one."""
+
+    def wait_seconds(self) -> float:
+        """How long until another snapshot may be taken."""
 
 
 class Figures:
@@ -81,9 +98,9 @@ class EventStream:
     """The ASGI answer that is one reader's stream; `allowed` is asked again at every heartbeat."""
 
     def __init__(
-        self, engine: Engine, figures: Figures, streams: Streams, clock: Clock, allowed: Callable[[], bool]
+        self, source: Source, figures: Snapshots, streams: Streams, clock: Clock, allowed: Callable[[], bool]
     ) -> None:
-        self._engine = engine
+        self._source = source
         self._figures = figures
         self._streams = streams
         self._clock = clock
@@ -106,7 +123,7 @@ class EventStream:
         try:
             # A reader whose connection takes nothing for `stall_seconds` is gone, whatever TCP says.
             with suppress(TimeoutError):
-                async with self._engine.subscribe() as events:
+                async with self._source.subscribe() as events:
                     await self._send(send, {"type": "http.response.start", "status": 200, "headers": HEADERS})
                     await self._run(events, receive, send)
                     await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})

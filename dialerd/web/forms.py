@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from dialerd.core.callerid_file import EntryRefused
 from dialerd.core.phone import NumberRefused
 from dialerd.core.selection import SelectionRefused
 from dialerd.core.textrows import FileRefused
@@ -57,7 +58,7 @@ async def refusals() -> AsyncIterator[None]:
         yield
     except NotFound as error:
         raise Problem(404, "not_found", f"{error}.") from None
-    except (NumberRefused, SelectionRefused, WindowRefused, FileRefused) as error:
+    except (NumberRefused, SelectionRefused, WindowRefused, FileRefused, EntryRefused) as error:
         raise Problem(422, "invalid", f"{error}.", "Nothing was done.") from None
     except Refused as error:
         raise Problem(409, "refused", f"{error}.", "Nothing was done.") from None

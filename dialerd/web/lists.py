@@ -6,15 +6,12 @@ Both are an import: a number is in a campaign once, and whatever is refused is r
 import asyncio
 import csv
 import io
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 from pydantic import Field
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -30,7 +27,7 @@ from dialerd.web.app import UPLOAD, Surface
 from dialerd.web.batch import campaign_of, panel_campaign
 from dialerd.web.database import Database
 from dialerd.web.errors import Problem
-from dialerd.web.files import download
+from dialerd.web.files import download, received_form
 from dialerd.web.forms import Form, LongText, read, refusals
 from dialerd.web.requests import read_fields
 
@@ -100,7 +97,7 @@ class ListDoors:
         self._surface.visitor(request)  # before the body is read
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "list.xlsx"  # openpyxl wants the name; what it is, its contents say
-            name = await self._receive(request, path)
+            name = await received_form(request, path, lambda fields: self._surface.visitor(request, fields))
             report_file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with its last reader
             remarks = _Remarks(report_file)
             try:
@@ -118,27 +115,6 @@ class ListDoors:
             return download(report_file, "refused.csv", "text/csv; charset=utf-8")
         report_file.close()
         return JSONResponse(_summary(report, remarks), status_code=201 if report.imported else 200)
-
-    async def _receive(self, request: Request, path: Path) -> str:
-        """Puts the form's file on disk; the name it had."""
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            raise Problem(415, "content_type", "A list is sent as multipart/form-data.", "In the field 'file'.")
-        try:
-            form = await request.form(max_files=1, max_fields=5, max_part_size=4096)
-        except HTTPException as error:
-            raise Problem(400, "bad_body", f"The form cannot be read: {error.detail}"[:200]) from None
-        except (ValueError, KeyError, UnicodeError):
-            raise Problem(400, "bad_body", "The form cannot be read.") from None
-        try:
-            self._surface.visitor(request, {k: v for k, v in form.items() if isinstance(v, str)})
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise Problem(422, "invalid", "file: missing.", "The list is the form's field 'file'.")
-            await asyncio.to_thread(_save, file.file, path)
-            name = "".join(c for c in file.filename or "" if c.isprintable())[:200]
-            return name or "upload"
-        finally:
-            await form.close()
 
     async def _where(self, request: Request) -> tuple[Any, campaigns.Tenant, int]:
         pool, tenant = await self._database.tenant_of(request)
@@ -174,11 +150,6 @@ def _typed(texts: Iterable[str], region: str) -> Iterator[Contact | Remark]:
             yield Contact(row, (phone.parse(text, region),))
         except phone.NumberRefused as refused:
             yield Remark(row, "", text[:100], refused.reason)
-
-
-def _save(source: IO[bytes], path: Path) -> None:
-    with path.open("wb") as out:
-        shutil.copyfileobj(source, out)
 
 
 def _summary(report: Report, remarks: _Remarks) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 Everything is escaped by jinja2; an undefined name is an error, not an empty place.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
@@ -45,18 +48,22 @@ class Pages:
         name = "board.html" if part else "status.html"
         return self._page(name, s=s, agents=agents, tally=tally, csrf=csrf)
 
-    def login(self, problem: Problem | None = None) -> HTMLResponse:
-        """The form; after a failed attempt with what was wrong."""
-        status = problem.status if problem else 200
-        return self._page("login.html", status, problem.headers if problem else {}, problem=problem)
+    def caller_ids(self, view: Mapping[str, Any], csrf: str, *, part: bool = False) -> HTMLResponse:
+        """The page of caller IDs, or only its changing part. `view`: see `web.dashboard`."""
+        return self._page("callerids_board.html" if part else "callerids.html", v=view, csrf=csrf)
 
-    def signed_in(self) -> HTMLResponse:
-        """Sends the browser on to the status page.
+    def login(self, problem: Problem | None = None, where: str = "/") -> HTMLResponse:
+        """The form; after a failed attempt with what was wrong. `where` it leads to."""
+        status = problem.status if problem else 200
+        return self._page("login.html", status, problem.headers if problem else {}, problem=problem, where=where)
+
+    def signed_in(self, where: str = "/") -> HTMLResponse:
+        """Sends the browser on to the status page, or to another one of ours.
 
         Not a redirect: a SameSite=Strict cookie does not travel with a redirect that began on another site,
         so that whoever followed a one-time link from their mail would find themselves signed out again.
         """
-        return self._page("signed_in.html")
+        return self._page("signed_in.html", where=where)
 
     def error(self, problem: Problem) -> HTMLResponse:
         """A refusal, for people."""

@@ -65,3 +65,9 @@ WHERE c.campaign_id = a.campaign_id
 DROP TRIGGER tenants_notify ON tenants;
 CREATE TRIGGER tenants_notify AFTER INSERT OR DELETE OR UPDATE OF name, enabled, default_region, max_calls ON tenants
     FOR EACH ROW EXECUTE FUNCTION notify_campaign();
+
+-- Health is judged every few minutes and changes nobody's choice; everything else does, and daemons read it again.
+DROP TRIGGER caller_ids_notify ON caller_ids;
+CREATE TRIGGER caller_ids_notify AFTER INSERT OR DELETE OR UPDATE OF tenant_id, campaign_id, e164, carrier, area_code,
+    daily_limit, hourly_limit, meta, active, resting_until ON caller_ids
+    FOR EACH ROW EXECUTE FUNCTION notify_campaign();

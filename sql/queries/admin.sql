@@ -128,17 +128,6 @@ SELECT a.id, a.name, a.full_name, a.endpoint, a.phone, a.active, a.state, a.stat
                 '{}') AS queues
 FROM agents a WHERE a.tenant_id = $1 ORDER BY a.name;
 
--- name: add_caller_id
--- A new caller ID of a campaign's pool, or of the tenant's when the campaign is null; its id.
-INSERT INTO caller_ids (tenant_id, campaign_id, e164, carrier, area_code, daily_limit, hourly_limit)
-VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id;
-
--- name: caller_ids
--- A tenant's caller IDs.
-SELECT i.id, i.e164, i.carrier, i.area_code, i.daily_limit, i.hourly_limit, i.active, c.name AS campaign
-FROM caller_ids i LEFT JOIN campaigns c ON c.id = i.campaign_id
-WHERE i.tenant_id = $1 ORDER BY c.name NULLS FIRST, i.e164;
-
 -- name: call
 -- One attempt in full.
 SELECT a.id::text, a.state, a.outcome, a.e164, a.caller_id, a.trunk, a.node, a.cause, a.dial_status, a.detail, a.machine,

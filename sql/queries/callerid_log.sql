@@ -42,3 +42,18 @@ LEFT JOIN LATERAL (SELECT CASE WHEN r.released_at IS NULL THEN r.holder END AS h
 -- The number that a person saw last from a campaign.
 SELECT caller_id_id FROM caller_id_requests
 WHERE tenant_id = $1 AND to_e164 = $2 AND campaign_id = $3 AND status = 'OK' ORDER BY at DESC LIMIT 1;
+
+-- name: forget
+-- Removes up to $3 requests from before $2, or from before what their tenant keeps of its record ($1: now); how many.
+WITH old AS (
+    DELETE FROM caller_id_requests d WHERE (d.at, d.id) IN (
+        (SELECT r.at, r.id FROM caller_id_requests r WHERE r.at < $2 ORDER BY r.at LIMIT $3)
+        UNION ALL
+        (SELECT r.at, r.id FROM retention t CROSS JOIN LATERAL (
+            SELECT x.at, x.id FROM caller_id_requests x
+            WHERE x.tenant_id = t.tenant_id AND x.at < $1::timestamptz - make_interval(days => t.days)
+            ORDER BY x.at DESC LIMIT $3) AS r
+         WHERE t.days IS NOT NULL))
+    RETURNING 1
+)
+SELECT least(count(*), $3) FROM old;

@@ -79,14 +79,18 @@ async def test_a_request_and_the_end_of_its_call_are_one_row(pool: asyncpg.Pool,
     assert (b["status"], b["reasons"], b["released_at"]) == ("NONE", {"reserved": 3}, None)
 
 
-async def test_how_a_call_ended_may_be_told_later_and_is_not_taken_back(pool: asyncpg.Pool, log: RequestLog) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_how_a_call_ended_may_be_told_later_and_is_not_taken_back(
+    pool: asyncpg.Pool, log: RequestLog, at_once: bool
+) -> None:
     """The dialplan's `h` releases without a word, then the engine says how it ended; then a stranger repeats it."""
     cid = await number(pool)
     log.put(row(cid, "a"))
     log.put(row(cid, "a", again=True))
     for seconds, end in ((5, None), (6, CallEnd("busy")), (7, CallEnd("answered", 1.0)), (8, None)):
         log.release("a", NOW + timedelta(seconds=seconds), end)
-        assert await log.flush()
+        assert at_once or await log.flush()
+    assert await log.flush()
     first = await pool.fetchrow("SELECT * FROM caller_id_requests WHERE holder = 'a' AND NOT again")
     assert (first["released_at"], first["result"]) == (NOW + timedelta(seconds=5), "busy")
     assert await pool.fetchval("SELECT released_at FROM caller_id_requests WHERE again") is None
@@ -238,3 +242,18 @@ async def test_nobodys_request_is_seen_by_no_tenant(pool: asyncpg.Pool, log: Req
             await connection.execute(f"SET LOCAL dialerd.tenant = '{session}'")
             seen = await connection.fetchval(f"SELECT count(*) FROM caller_id_requests WHERE {policy}")  # noqa: S608
             assert bool(seen) is sees, session
+
+
+async def test_old_requests_are_removed_and_sooner_where_the_tenant_keeps_less(
+    pool: asyncpg.Pool, log: RequestLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callerid_log, "_FORGET_BATCH", 2)
+    other = await pool.fetchval("INSERT INTO tenants (name) VALUES ('other') RETURNING id")
+    await pool.execute("INSERT INTO retention (tenant_id, days) VALUES ($1, 30), (1, NULL)", other)
+    for n, days in enumerate((1, 40, 89, 91, 92, 93, 300)):
+        log.put(row(None, f"ours-{n}", timedelta(days=days)))
+        log.put(row(None, f"theirs-{n}", timedelta(days=days), tenant_id=other))
+    assert await log.flush()
+    await callerid_log.forget(pool, NOW)
+    left = [r["holder"] for r in await pool.fetch("SELECT holder FROM caller_id_requests ORDER BY holder")]
+    assert left == ["ours-0", "ours-1", "ours-2", "theirs-0"]

@@ -94,6 +94,23 @@ async def test_a_number_is_never_reserved_twice_by_200_clients_at_once(
         assert TTL - 60 < await client.ttl(key) <= TTL
 
 
+async def test_a_reservation_in_its_last_millisecond_does_not_keep_redis_busy_for_ever(
+    client: redis.asyncio.Redis, database: Database
+) -> None:
+    """It is still there and has 0 ms left. Asked all the time while three hundred of them end, each at its own
+    moment, before and after which the answers differ."""
+    callerids = CallerIds(client, 1, database)
+    callerids.load(numbers(300, hourly=2))
+    for i in range(300):
+        await select(callerids, f"first-{i}", datetime.now(UTC))
+    again, asked = 0, 0
+    async with asyncio.timeout(20):
+        while again < 300:
+            asked += 1
+            again += (await select(callerids, f"again-{asked}", datetime.now(UTC))).status is Status.OK
+    assert asked >= 300
+
+
 @pytest.mark.accepts("CID-07")
 async def test_no_limit_is_passed_by_parallel_clients_that_hang_up_at_once(callerids: CallerIds) -> None:
     callerids.load(numbers(5, hourly=7, daily=10))

@@ -140,6 +140,7 @@ async def test_a_dialplan_gives_a_number_back_when_its_call_ends(
         ("911", "bad_number_emergency=1"),
         ("", "bad_number_empty=1"),
         ("+19005550199", "bad_number_premium=1"),
+        ("(212) 555-0101", "bad_number_own=1"),  # would come back over our own trunk
     ],
 )
 async def test_what_may_not_be_dialled_gets_no_number_not_even_the_fallback(

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import structlog
+from click.testing import CliRunner
 from structlog.testing import capture_logs
 
-from dialerd import config
+from dialerd import __version__, config
+from dialerd.cli.main import cli
 from dialerd.core.callerid import CallEnd, Request, Selection, Status
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
@@ -28,6 +30,8 @@ class OneNumberDesk:
         self.asked: list[Request] = []
         self.released: list[tuple[str, CallEnd | None]] = []
         self.selection = Selection(Status.OK, "+14155550101", 12)
+        self.lists: tuple[str, ...] | None = ()
+        self.contact: Mapping[str, Any] | None = None
 
     async def next_cid(self, request: Request) -> Selection:
         self.asked.append(request)
@@ -38,10 +42,10 @@ class OneNumberDesk:
         return True
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
-        raise AssertionError("nobody asked for it")
+        return self.lists
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
-        raise AssertionError("nobody asked for it")
+        return self.contact
 
 
 @pytest.fixture
@@ -293,6 +297,8 @@ async def test_a_hangup_before_the_reply_ends_the_conversation(
         (("rejected",), CallEnd("rejected")),
         (("", "12"), None),
         (("bu'sy", "1e99"), None),
+        (("NOANSWER", "", "21"), CallEnd("rejected")),
+        (("CHANUNAVAIL", "", "127", "608"), CallEnd("rejected")),
         (("ANSWER", "-1"), CallEnd("answered")),
     ],
 )
@@ -328,19 +334,84 @@ async def test_a_stop_waits_for_conversations_and_then_ends_them(desk: OneNumber
     assert await client.closed(5)
 
 
-def test_a_file_that_is_no_verb_stops_the_start_and_is_named(tmp_path: Path) -> None:
-    with pytest.raises(verbs.BadVerb, match="no verb"):
-        verbs.load(tmp_path)
-    good = "async def run(call, desk): pass\n"
-    for name, text in {
-        "a_b.py": good,
-        "ok.py": "run = 1\n",
-        "syntax.py": "def\n",
-        "sync.py": "def run(a, b): pass\n",
-    }.items():
-        (tmp_path / name).write_text(text)
-        with pytest.raises(verbs.BadVerb, match=name):
-            verbs.load(tmp_path)
-        (tmp_path / name).unlink()
-    (tmp_path / "site-verb.py").write_text(good)
-    assert set(verbs.load(tmp_path)) == {"site-verb"}
+async def test_a_ping_is_answered_whatever_the_desk_can_do(server: FastAgiServer, desk: OneNumberDesk) -> None:
+    assert await ask(server.port, headers("ping")) == {"DIALERD_VERSION": __version__, "DIALERD": "ok"}
+    assert desk.asked == []
+
+
+@pytest.mark.parametrize(
+    ("lists", "status", "names"),
+    [
+        ((), "CLEAR", ""),
+        (None, "UNKNOWN", ""),
+        (("own", "Do not call"), "LISTED", "own Do_not_call"),
+        (('a" x', "b,c=d", "${SHELL(id)}", "\n200 result=0", "علی"), "LISTED", "a_x bcd SHELLid 200_result0 unnamed"),
+        (("x" * 500,) * 20, "LISTED", " ".join(["x" * 40] * 5)[:200]),
+    ],
+)
+async def test_a_dialplan_learns_which_lists_bar_a_number(
+    server: FastAgiServer, desk: OneNumberDesk, lists: tuple[str, ...] | None, status: str, names: str
+) -> None:
+    desk.lists = lists
+    answer = await ask(server.port, headers("dnc-check", ("+14155559999", "7")))
+    assert answer == {"DNC_STATUS": status, "DNC_LISTS": names}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Anna", "Anna"),
+        ('"Bob" <1>\nVariable: DNC_OK=1', "Bob 1Variable DNC_OK1"),
+        ("a,__X=1", "a__X1"),
+        ("علی", ""),
+        (None, ""),
+    ],
+)
+async def test_a_dialplan_learns_who_a_number_is_and_no_name_can_harm_it(
+    server: FastAgiServer, desk: OneNumberDesk, name: str | None, told: str
+) -> None:
+    desk.contact = {
+        "contact_id": 5, "campaign_id": 7, "name": name, "state": "queued", "attempts": 0, "last_outcome": None,
+    }  # fmt: skip
+    assert await ask(server.port, headers("contact-info", ("+14155559999",))) == {
+        "CONTACT_ID": "5", "CONTACT_NAME": told, "CONTACT_STATE": "queued", "CONTACT_ATTEMPTS": "0",
+        "CONTACT_LAST_OUTCOME": "", "CONTACT_CAMPAIGN": "7", "CONTACT_STATUS": "FOUND",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["dnc-check", "contact-info"])
+@pytest.mark.parametrize("campaign", ['7" x', "a b", "x" * 65, "../x", "7\r"])
+async def test_a_campaign_that_is_no_name_ends_the_conversation(
+    server: FastAgiServer, verb: str, campaign: str
+) -> None:
+    assert await ask(server.port, headers(verb, ("+14155559999", campaign))) == {}
+
+
+def test_dialer_admin_asks_whether_the_server_is_there(tmp_path: Path) -> None:
+    async def serve(port_of: list[int], stop: asyncio.Event) -> None:
+        server = await started(OneNumberDesk())
+        port_of.append(server.port)
+        await stop.wait()
+        await server.stop()
+
+    def ping(port: int) -> Any:
+        return CliRunner().invoke(cli, ["--config", str(config_file), "agi", "ping", "--port", str(port), "--json"])
+
+    async def both() -> list[Any]:
+        port_of: list[int] = []
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve(port_of, stop))
+        await until(lambda: bool(port_of))
+        there = await asyncio.to_thread(ping, port_of[0])
+        stop.set()
+        await serving
+        return [there, await asyncio.to_thread(ping, port_of[0])]
+
+    config_file = tmp_path / "dialerd.toml"
+    config_file.touch(mode=0o600)
+    config_file.write_text('[ami]\nsecret = "x"\n[ari]\npassword = "x"\n[web]\ntoken = "x"\n')
+    there, gone = asyncio.run(both())
+    assert there.exit_code == 0
+    assert f'"version": "{__version__}"' in there.stdout
+    assert gone.exit_code == 4
+    assert "127.0.0.1" in gone.stderr

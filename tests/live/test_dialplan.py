@@ -26,6 +26,8 @@ class OneAnswerDesk:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str, str]] = []
         self.released: list[str] = []
+        self.ends: dict[str, CallEnd | None] = {}
+        self.lists: tuple[str, ...] | None = None
         self.answer = Selection(Status.OK, "+35840555001", 12)
 
     async def next_cid(self, request: Request) -> Selection:
@@ -34,10 +36,11 @@ class OneAnswerDesk:
 
     async def release_cid(self, holder: str, end: CallEnd | None = None) -> bool:
         self.released.append(holder)
+        self.ends[holder] = end
         return True
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
-        return None
+        return self.lists
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         return None

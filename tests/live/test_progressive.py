@@ -129,6 +129,12 @@ async def test_a_trunk_with_route_dialplan_asks_fastagi_for_its_caller_id(place:
     assert shown <= {"+358401108888", "+358401109999"} and "+358401108888" in shown
     recorded = await place.pool.fetch("SELECT id::text, caller_id FROM attempts")
     assert {(i.attempt, i.caller_id) for i in place.invites()} == {(r["id"], r["caller_id"]) for r in recorded}
+    await place.finish()
+    logged = await place.pool.fetch("SELECT * FROM caller_id_requests WHERE NOT again")
+    assert {(i.attempt, i.caller_id) for i in place.invites()} == {(r["holder"], r["caller_id"]) for r in logged}
+    assert {r["door"] for r in logged} == {"fastagi"}
+    given = "SELECT caller_id_id IS NULL OR result IS NOT NULL AND released_at IS NOT NULL FROM caller_id_requests"
+    assert all(r[0] for r in await place.pool.fetch(given))
 
 
 async def test_a_caller_id_is_reserved_for_its_call_and_free_when_the_call_ends(place: Place) -> None:
@@ -139,6 +145,9 @@ async def test_a_caller_id_is_reserved_for_its_call_and_free_when_the_call_ends(
     place.connect(names)
     await place.until_outcomes(busy=3)
     assert [invite.caller_id for invite in place.invites()] == ["+358401108888"] * 3
+    await place.finish()
+    logged = await place.pool.fetch("SELECT door, status, caller_id, result FROM caller_id_requests")
+    assert [tuple(row) for row in logged] == [("daemon", "OK", "+358401108888", "busy")] * 3
 
 
 async def test_a_hand_dialled_call_gets_its_caller_id_over_fastagi(place: Place) -> None:

@@ -3,6 +3,7 @@
 "use strict";
 
 const board = document.getElementById("board");
+const { part = "/?part=board", stream: address = "/events" } = board.dataset;
 let skew = 0; // this clock minus the server's, milliseconds
 let fetching = false, again = false;
 
@@ -15,7 +16,9 @@ function take(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  const opened = (name) => name === "open" && old.nodeName === "DETAILS"; // by whoever is looking
+  for (const { name } of [...old.attributes])
+    if (!fresh.hasAttribute(name) && !opened(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes)
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   takeChildren(old, fresh);
@@ -64,7 +67,7 @@ async function refresh() {
   }
   fetching = true;
   try {
-    const reply = await fetch("/?part=board", { headers: { accept: "text/html" } });
+    const reply = await fetch(part, { headers: { accept: "text/html" } });
     if (reply.redirected || reply.status === 401) return location.reload(); // the session has ended
     if (reply.ok) {
       const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").body;
@@ -86,7 +89,7 @@ function lost(yes) {
 
 let retry = 1000;
 function listen() {
-  const stream = new EventSource("/events");
+  const stream = new EventSource(address);
   stream.addEventListener("open", () => { retry = 1000; lost(false); });
   stream.addEventListener("figures", refresh);
   const restart = () => {

@@ -1,0 +1,64 @@
+"""The two questions of a dialplan that only PostgreSQL can answer: is a number barred, and who has it.
+
+They never raise, they never take long, and they never take more than their share of the connections that claims and
+records go through: what cannot be found out within that is unknown.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import asyncpg
+import structlog
+
+from dialerd.core import phone
+from dialerd.store import lookups
+from dialerd.store.errors import Refused
+
+log = structlog.get_logger(__name__)
+
+_AT_ONCE = 2
+_SECONDS = 1.0  # a caller waits, in silence
+_T = TypeVar("_T")
+
+
+class Lookups:
+    """Implements `dnc_lists` and `contact_info` of `fastagi.desk.Desk`.
+
+    `pool` gives the pool that sees all tenants, or None while PostgreSQL is away. `tenant` is whose lists are asked
+    when no campaign of ours is named; None: the only one's.
+    """
+
+    def __init__(self, pool: Callable[[], Any], tenant: str | None = None) -> None:
+        self._pool = pool
+        self._tenant = tenant
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
+        """See `Desk`."""
+        return await self._ask("dnc", to, campaign, lookups.bars)
+
+    async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
+        """See `Desk`."""
+        return await self._ask("contact", number, campaign, lookups.contact)
+
+    async def _ask(
+        self,
+        what: str,
+        number: str,
+        campaign: str,
+        query: Callable[[Any, lookups.Scope, str], Awaitable[_T | None]],
+    ) -> _T | None:
+        pool = self._pool()
+        if pool is None:
+            log.warning("lookup failed", what=what, error="PostgreSQL is not connected")
+            return None
+        try:
+            async with asyncio.timeout(_SECONDS), self._turns:
+                where = await lookups.scope(pool, campaign, self._tenant)
+                return await query(pool, where, phone.parse(number, where.default_region).e164)
+        except phone.NumberRefused as refused:
+            log.info("lookup of what is no number", what=what, reason=refused.reason)
+        except (Refused, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("lookup failed", what=what, error=(str(error) or type(error).__name__)[:200])
+        return None
