@@ -130,13 +130,16 @@ class Leg:
             await self._asked(self._ari.play(self.channel, playback, sound))
             waits: list[asyncio.Future[Any]] = [ended] if pressed is None else [ended, pressed]
             await asyncio.wait(waits, timeout=_PLAYBACK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
+            key = pressed.result() if pressed is not None and pressed.done() and not pressed.exception() else None
+            # A key that came with the end of the sound, or of the channel, was pressed: it is not lost.
+            if key is None and ended.done():
                 if not ended.result():
                     raise NotPlayed(sound)
                 return None
-            with suppress(AriError, AriUnreachable):
-                await self._ari.stop_playing(playback)
-            return pressed.result() if pressed is not None and pressed.done() else None
+            if not ended.done():
+                with suppress(AriError, AriUnreachable):
+                    await self._ari.stop_playing(playback)
+            return key
         finally:
             self._playing.pop(playback, None)
             if pressed is not None:
