@@ -122,6 +122,8 @@ class Leg:
         return key
 
     async def _play(self, sound: str, keys: str) -> str | None:
+        if self.gone:
+            raise LegGone(self.channel)
         playback = ids.playback(self.channel, secrets.token_hex(4))
         ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._playing[playback] = ended
