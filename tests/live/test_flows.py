@@ -45,7 +45,7 @@ def check(place: Place) -> None:
     assert json.loads(done.stdout)["problems"] == []
 
 
-@pytest.mark.accepts("IVR-01", "IVR-02", "IVR-03", "IVR-04", "IVR-05", "IVR-06")
+@pytest.mark.accepts("IVR-01", "IVR-02", "IVR-03", "IVR-04", "IVR-05")
 async def test_in_the_finnish_flow_1_joins_an_agent_and_2_is_never_called_again(place: Place, tmp_path: Path) -> None:
     configure(place, tmp_path)
     check(place)
