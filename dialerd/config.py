@@ -26,6 +26,16 @@ def _known_zone(name: str) -> str:
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
+def _template(command: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        filled = [part.format(language="", file="*") for part in command]
+    except (LookupError, ValueError, AttributeError):
+        raise ValueError("knows {language} and {file}; other braces are doubled") from None
+    if not filled[0] or not any("*" in part for part in filled):
+        raise ValueError("a program, and {file} where it is to write")
+    return command
+
+
 class Section(BaseModel):
     """A table of the file: frozen, and an unknown key is an error."""
 
@@ -114,6 +124,20 @@ class Batch(Section):
     max_size: Annotated[int, Field(ge=1, le=1000)] = 1000
 
 
+class Flows(Section):
+    """IVR flows (docs/flows.md)."""
+
+    folder: str = "/etc/dialerd/flows"  # NAME.toml is the flow NAME; those that are shipped are examples to copy there
+    # Where sound files are looked for when a flow is checked; with none of these here they are not.
+    sounds: tuple[str, ...] = ("/usr/share/asterisk/sounds", "/var/lib/asterisk/sounds")
+    prompts: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9_./-]*$")] = "/var/lib/dialerd-prompts"
+    # ^ texts as sound files; 'dialer-admin flow check' writes there, and Asterisk must be able to read it.
+    # The program that speaks, without a shell: the text on its standard input, a 16-bit WAV file into {file}.
+    tts_command: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_template)] = (
+        "espeak-ng", "-b", "1", "-v", "{language}", "--stdin", "-w", "{file}",
+    )  # fmt: skip
+
+
 class Trunk(Section):
     """A way out: a PJSIP endpoint of the admin's Asterisk."""
 
@@ -158,5 +182,6 @@ class Config(Section):
     web: Web
     batch: Batch = Batch()
     dialing: Dialing = Dialing()
+    flows: Flows = Flows()
     log: Log = Log()
     trunks: dict[Name, Trunk] = Field(default_factory=dict)

@@ -24,6 +24,8 @@ if ! { have_postgres && command -v redis-server >/dev/null; } && ! docker_answer
 fi
 # For the PDF of `dialer-admin proof`.
 [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+# For the texts of IVR flows (docs/flows.md).
+command -v espeak-ng >/dev/null || missing+=(espeak-ng)
 # For the tests that look at a page.
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   missing+=(chromium)

@@ -145,6 +145,14 @@ class AriLink:
             variables={"CHANNEL(accountcode)": account, "TIMEOUT(absolute)": _LEG_SECONDS},
         )
 
+    async def play(self, channel: str, playback: str, sound: str) -> None:
+        """Begins to play a sound file, by Asterisk's name for it; its end comes as an event. A 404: no such channel."""
+        await self._api().channels.playWithId(channelId=channel, playbackId=playback, media=f"sound:{sound}")
+
+    async def stop_playing(self, playback: str) -> None:
+        """Ends a sound; one that has ended is fine."""
+        await self._unless_gone(self._api().playbacks.stop(playbackId=playback))
+
     # -- bridges --------------------------------------------------------------------------------------------------
 
     async def bridges(self) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from dialerd.cli.common import Session, command, say, show_fields, show_json, sh
 from dialerd.core import campaign as rules
 from dialerd.core import retry, windows
 from dialerd.core.limits import parse as parse_limit
+from dialerd.places import flows
 from dialerd.store import campaigns
 from dialerd.store.recycle import recycle
 from dialerd.store.settings import change
@@ -31,6 +32,8 @@ _SETTINGS = (
     ("--weight", "weight", int, "Its share of agents and trunks that other campaigns want too, by their weights."),
     ("--broadcast", "broadcast", str, "Without agents, in mode power: the sound file that answered people hear, as "
      "Asterisk names it."),
+    ("--flow", "flow", str, "The IVR flow that answered people go through; see 'flow list'. Without --queue it must "
+     "lead to no agent, and the mode is power."),
     ("--max-concurrent-calls", "max_concurrent_calls", int, "Calls at a time."),
     ("--ring-timeout", "ring_timeout_seconds", int, "Seconds."),
     ("--wrap-up", "wrap_up_seconds", int, "Seconds."),
@@ -101,7 +104,9 @@ def _rules(retries: tuple[str, ...], limits: tuple[str, ...]) -> dict[str, Any]:
 
 @command(group, "create")
 @click.argument("name")
-@click.option("--queue", "queue_name", help="Whose agents take the calls; wanted unless --broadcast is given.")
+@click.option(
+    "--queue", "queue_name", help="Whose agents take the calls; wanted unless --broadcast or --flow is given."
+)
 @click.option("--trunk", required=True, help="The way out: a [trunks.NAME] of the configuration.")
 @click.option("--caller-id", help="Shown when the pool has nothing free.")
 @click.option("--window", "window_texts", multiple=True, help="'mon-fri 09:00-20:00' (repeatable) or 'always', in the "
@@ -124,9 +129,13 @@ async def create(
     """Make a campaign. It is a draft until it is started."""
     settings |= _rules(retries, limits)
     if settings["queue_name"] is None:
-        if settings["broadcast"] is None:
-            raise click.UsageError("--queue says whose agents take the calls; without agents: --broadcast SOUND")
+        if settings["broadcast"] is None and settings["flow"] is None:
+            raise click.UsageError(
+                "--queue says whose agents take the calls; without agents: --broadcast SOUND, or --flow NAME"
+            )
         settings["queue_name"] = rules.NO_QUEUE
+    if settings["flow"] is not None:
+        flows.load(session.config.flows, settings["flow"])  # a campaign with a broken flow would not dial
     if settings["serial_interval_seconds"] is None:
         settings["serial_interval_seconds"] = session.config.dialing.serial_interval_seconds
     elif settings["serial_interval_seconds"] == "none":
@@ -192,9 +201,11 @@ async def update(
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
-    for name in ("legal_profile", "serial_interval_seconds", "broadcast"):
+    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow"):
         if changes.get(name) == "none":
             changes[name] = None
+    if changes.get("flow") is not None:
+        flows.load(session.config.flows, changes["flow"])
     if window_texts:
         changes["windows"] = tuple(windows.parse(window_texts))
     if holidays is not None:

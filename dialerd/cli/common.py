@@ -28,6 +28,7 @@ from dialerd.core.callbacks import CallbackRefused
 from dialerd.core.callerid_file import EntryRefused
 from dialerd.core.campaign import CampaignRefused, TransitionRefused
 from dialerd.core.filters import FilterRefused
+from dialerd.core.flow import FlowRefused
 from dialerd.core.limits import LimitRefused
 from dialerd.core.phone import NumberRefused
 from dialerd.core.retry import RuleRefused
@@ -49,7 +50,7 @@ Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 not found;
 _REFUSALS = (
     *(CampaignRefused, TransitionRefused, NumberRefused, WindowRefused, FileRefused, Refused),
     *(SelectionRefused, CallbackRefused, FilterRefused, LimitRefused, RuleRefused),
-    *(ScenarioRefused, TooLittle, EntryRefused),
+    *(ScenarioRefused, TooLittle, EntryRefused, FlowRefused),
     *(SchemaError, config_file.ConfigError, OSError, asyncpg.PostgresError),
 )
 _LOST = (DatabaseUnreachable, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)

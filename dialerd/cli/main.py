@@ -19,6 +19,7 @@ from dialerd.cli import (
     contacts,
     db,
     dnc,
+    flow,
     holiday,
     pacing,
     profile,
@@ -60,7 +61,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, callerid_health, trunk),
-    *(call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
+    *(flow, call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
 )
 for module in _MODULES:
     module.register(cli)

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     DIAL_ENDED = "dial_ended"  # status: ANSWER, BUSY, NOANSWER, …
     HUNG_UP = "hung_up"  # the channel ended; cause: Q.850
     ENTERED = "entered"  # StasisStart: the call was answered and is in our hands
+    HANDED = "handed"  # its flow gave it to the agents; detail: the node
     JOINED = "joined"  # in an agent's bridge
     LEFT = "left"  # StasisEnd: it went out of our hands
     SEEN = "seen"  # reconcile found its channel alive; status says how far it is
@@ -79,6 +80,7 @@ class Facts:
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
     entered_at: datetime | None = None
+    handed_at: datetime | None = None
     connected_at: datetime | None = None
     hung_up_at: datetime | None = None
     left_at: datetime | None = None
@@ -146,8 +148,9 @@ def ended_at(facts: Facts, otherwise: datetime) -> datetime:
 
 def outcome(facts: Facts, grace_seconds: float, from_answer: bool = False, broadcast: bool = False) -> Outcome:
     """How an attempt that is over ended. `grace_seconds`: a live answer without an agent for so long is abandoned,
-    counted from when the call is ours (after machine detection), or from the answer. In a broadcast no agent was meant
-    to come: who stayed for so long has heard the message."""
+    counted from when the call is ours (after machine detection), or from the answer, or from when its flow handed it to
+    the agents. In a broadcast, and in a flow that kept the call, no agent was meant to come: who stayed for so long has
+    heard the message."""
     if facts.not_sent:
         return Outcome.NOT_SENT
     if facts.connected_at:
@@ -170,7 +173,8 @@ def _unjoined(facts: Facts, answered_at: datetime, grace_seconds: float, from_an
     if end is None:
         return stayed  # lost from sight after the answer: the stricter count
     # The clock of the person who waits starts when the call is ours (StasisStart, after AMD), or at the answer.
-    waited = end - (answered_at if from_answer else facts.entered_at or answered_at)
+    # A flow that hands it over later starts it then.
+    waited = end - (facts.handed_at or (answered_at if from_answer else facts.entered_at or answered_at))
     return stayed if waited >= timedelta(seconds=grace_seconds) else Outcome.HUNG_UP
 
 
@@ -217,6 +221,10 @@ def _entered(facts: Facts, event: Event) -> Facts:
     return replace(facts, entered_at=_earliest(facts.entered_at, event.at), machine=facts.machine or event.status)
 
 
+def _handed(facts: Facts, event: Event) -> Facts:
+    return replace(_answered(facts, event), handed_at=_earliest(facts.handed_at, event.at))
+
+
 def _joined(facts: Facts, event: Event) -> Facts:
     facts = _answered(facts, event)
     agent_id = facts.agent_id if facts.agent_id is not None else event.agent_id
@@ -250,6 +258,7 @@ _APPLY = {
     Kind.DIAL_ENDED: _dial_ended,
     Kind.HUNG_UP: _hung_up,
     Kind.ENTERED: _entered,
+    Kind.HANDED: _handed,
     Kind.JOINED: _joined,
     Kind.LEFT: _left,
     Kind.SEEN: _seen,

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from dialerd.core import filters, limits, phone, retry
 from dialerd.core.calendar import Window
+from dialerd.core.flow import NAME as FLOW_NAME
 from dialerd.core.profile import Purpose
 from dialerd.core.windows import DEFAULT
 
@@ -41,6 +42,7 @@ MODES_READY = ("preview", "progressive", "predictive", "power")  # those that th
 SEVERAL_LINES = frozenset({"predictive", "power"})  # modes in which pacing_ratio is lines per agent, so at least one
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+MODES_WITH_AGENTS = frozenset(MODES) - {"power"}
 NO_QUEUE = "no-queue"  # of a broadcast: no agent serves it
 _SOUND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/-]{0,127}\Z", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
@@ -93,6 +95,7 @@ class Draft:
     serial_interval_seconds: float | None = None  # one call at a time, and so long a rest after each; None: not so
     weight: int = 1  # its share of agents and trunks that other campaigns want as well
     broadcast: str | None = None  # the sound file that answered people hear, instead of an agent; None: agents
+    flow: str | None = None  # the IVR flow that answered people go through; it may lead to agents; None: none
     local_presence: bool = True  # caller IDs near the number that is called go first
     sticky_caller_id: bool = False  # whoever was called before sees the same caller ID, when it is free
 
@@ -158,9 +161,15 @@ def check(draft: Draft) -> None:
 
 
 def _problems_of_broadcast(draft: Draft) -> list[tuple[str, str]]:
-    if draft.broadcast is None:
-        return []
     problems = []
+    if draft.flow is not None and not FLOW_NAME.match(draft.flow):
+        problems.append(("flow", "a flow's name: 1 to 64 small letters, digits, _ and -, a letter first"))
+    if draft.flow is not None and draft.queue_name == NO_QUEUE and draft.dial_mode in MODES_WITH_AGENTS:
+        problems.append(("flow", f"a campaign without agents is dialled in mode power, not {draft.dial_mode}"))
+    if draft.broadcast is None:
+        return problems
+    if draft.flow is not None:
+        problems.append(("flow", "a campaign has a flow or a broadcast, not both"))
     if not _SOUND.match(draft.broadcast):
         problems.append(("broadcast", "a sound file as Asterisk names it, without its ending: letters, digits, _ - /"))
     if draft.dial_mode in MODES and draft.dial_mode != "power":

@@ -31,3 +31,14 @@ def agent_of(id_: str) -> int | None:
     """The agent behind a leg's or a bridge's id, or None when it is not of that form."""
     match = _AGENT.match(id_)
     return int(match.group(1)) if match else None
+
+
+def playback(channel_id: str, nonce: str) -> str:
+    """An id for a sound that a channel is to hear; `nonce`: 8 hex digits, so that each sound has its own."""
+    return f"{channel_id}/{nonce}"
+
+
+def playing_channel(playback_id: str) -> str | None:
+    """The channel that hears it, or None when the id is not of that form."""
+    channel, slash, _ = playback_id.rpartition("/")
+    return channel if slash else None

@@ -42,6 +42,10 @@ class Call:
     segment: tuple[int | None, int] | None = None  # what its chance was taken from: list, hour
     learned: bool = False  # how the line ended has been told to the pacing, or never will be
     counted: bool | None = None
+    in_flow: bool = False  # a flow has it: no agent is offered it
+    flow_node: str = ""  # where in its flow it is, or was
+    flow_next: str | None = None  # where it goes on when nobody came for it; None: to the message
+    wait_seconds: float | None = None  # that its flow lets it wait for an agent; None: the campaign's grace
     cut_short: bool = False  # we ended it before it could end by itself
 
     @property
@@ -52,7 +56,14 @@ class Call:
     def outcome(self) -> Outcome:
         """How it ended, once it is over."""
         campaign = self.campaign
-        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, campaign.broadcast is not None)
+        kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
+        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept)
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long it may wait for an agent."""
+        by_flow = self.wait_seconds is not None and self.state is not State.CONNECTED
+        return self.wait_seconds if by_flow and self.wait_seconds is not None else self.campaign.grace_seconds
 
 
 # What is told of each thing learned: the call, the event, and the state before it.

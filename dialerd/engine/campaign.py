@@ -7,14 +7,18 @@ from datetime import datetime
 from math import ceil
 from typing import Any
 
+from dialerd.config import Flows
 from dialerd.core import retry
 from dialerd.core.abandonment import Allowance
+from dialerd.core.campaign import NO_QUEUE
 from dialerd.core.causes import REACHED, Outcome
+from dialerd.core.flow import FlowRefused, Script
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
 from dialerd.engine.books import Book
 from dialerd.pacing.pilot import Pilot
 from dialerd.pacing.snapshot import Snapshot
+from dialerd.places import flows
 from dialerd.places.terms import allowance, of_campaign
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
@@ -56,6 +60,9 @@ class Campaign:
     weight: float = 1.0  # its share where campaigns dial for the same agents
     tenant_max_calls: int | None = None
     broadcast: str | None = None  # the sound file that people hear; None: agents talk to them
+    flow: str | None = None  # the IVR flow that answered people go through; None: none
+    script: Script | None = None  # that flow, when it can run
+    flow_problem: str = ""  # why it cannot: then nothing is dialled
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -90,6 +97,11 @@ class Campaign:
         self.idle_until = 0.0
 
     @property
+    def wants_agents(self) -> bool:
+        """Whether an answered call may need an agent."""
+        return self.broadcast is None and (self.script is None or self.script.flow.wants_agents)
+
+    @property
     def from_answer(self) -> bool:
         """Whether the grace of an answered call runs from the answer, not from the end of the greeting: from when
         machine detection has heard it, which is when the call is ours."""
@@ -121,9 +133,9 @@ class Campaign:
 _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
-    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast",
+    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast", "flow",
 )  # fmt: skip
-_SETTINGS = (*_SAME, "retry", "terms", "allowance", "grace_seconds")
+_SETTINGS = (*_SAME, "script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
 
 
 def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
@@ -139,3 +151,21 @@ def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
     )  # fmt: skip
     campaign.pilot.grace = campaign.patience_seconds
     return campaign
+
+
+def read_flow(campaign: Campaign, config: Flows) -> None:
+    """Gives a campaign the flow that it names, or the reason why not. Reads files: not on the loop."""
+    if campaign.flow is None:
+        return
+    try:
+        script = flows.load(config, campaign.flow)
+    except FlowRefused as error:
+        more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+        campaign.flow_problem = f"flow {campaign.flow}: {error.problems[0]}{more}; see 'dialer-admin flow check'"
+        return
+    if script.flow.wants_agents and campaign.queue_name == NO_QUEUE:
+        campaign.flow_problem = f"flow {campaign.flow} hands calls to agents, and the campaign has no queue: set one"
+    elif not script.flow.wants_agents and campaign.dial_mode != "power":
+        campaign.flow_problem = f"flow {campaign.flow} wants no agents: such a campaign is dialled in mode power"
+    else:
+        campaign.script = script

@@ -42,6 +42,7 @@ class Conversations:
         spawn: Spawn,
         doubt: Callable[[], None],
         nobody_came: Callable[[Call], None],
+        run_flow: Callable[[Call], None] | None = None,
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -50,6 +51,7 @@ class Conversations:
         self._spawn = spawn
         self._doubt = doubt
         self._on_nobody_came = nobody_came
+        self._run_flow = run_flow
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -64,10 +66,24 @@ class Conversations:
             self._spawn(self._hang_up(attempt), f"hang up {attempt}")
         elif call.campaign.broadcast is not None:
             self._spawn(self._to_message(attempt), f"message {attempt}")
+        elif call.campaign.flow is not None and self._run_flow is not None:
+            self._run_flow(call)
         else:
             if call.campaign.from_answer and call.facts.answered_at is not None:
                 detection = max(0.0, (at - call.facts.answered_at).total_seconds())
                 call.arrived_monotonic = self._clock.monotonic() - detection
+            self.offer(call)
+
+    def attend(self, call: Call) -> None:
+        """A call that stands in our app alone: its flow goes on where it was, one that was past it gets an agent."""
+        if (
+            call.campaign.flow is not None
+            and self._run_flow is not None
+            and call.facts.handed_at is None
+            and call.facts.connected_at is None
+        ):
+            self._run_flow(call)
+        else:
             self.offer(call)
 
     def offer(self, call: Call) -> None:
@@ -82,7 +98,7 @@ class Conversations:
         if call.arrived_monotonic is None or call.state is State.CONNECTED:
             call.arrived_monotonic = now  # one that lost its agent in mid-talk gets a grace of its own
         call.waits = True
-        left = max(0.0, call.campaign.grace_seconds - (now - call.arrived_monotonic))
+        left = max(0.0, call.patience_seconds - (now - call.arrived_monotonic))
         asyncio.get_running_loop().call_later(left, self._nobody_came, call, call.arrived_monotonic)
 
     def joined(self, attempt: str, bridge: str, at: datetime) -> None:
@@ -160,9 +176,17 @@ class Conversations:
         """The end of the grace that began at `since`; a call that got another one meanwhile is not meant."""
         if call.waits and call.arrived_monotonic == since and call.attempt in self._calls:
             call.waits = False
-            log.info("call.nobody_free", attempt=call.attempt, grace_seconds=call.campaign.grace_seconds)
+            log.info("call.nobody_free", attempt=call.attempt, grace_seconds=call.patience_seconds)
             self._on_nobody_came(call)
-            self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
+            if call.flow_next is not None and self._run_flow is not None and call.state is not State.CONNECTED:
+                call.flow_node, call.flow_next = call.flow_next, None
+                self._run_flow(call)
+            else:
+                self.to_message(call)
+
+    def to_message(self, call: Call) -> None:
+        """Lets a call hear the safe-harbour message; one that has gone is fine."""
+        self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
 
     async def _to_message(self, attempt: str) -> None:
         await self._tried("to_dialplan", attempt, self._ari.to_dialplan(attempt))

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from dialerd.ami.events import translate
 from dialerd.ami.link import AmiLink
+from dialerd.ari.leg import Legs
 from dialerd.ari.link import AriLink
 from dialerd.ari.transport import AriError, AriUnreachable
 from dialerd.clock import Clock
@@ -36,6 +37,7 @@ from dialerd.engine.desk import CallerIdDesk
 from dialerd.engine.dialing import Dialing
 from dialerd.engine.directory import Caller, Directory
 from dialerd.engine.health import CallerIdHealth
+from dialerd.engine.ivr import Ivr
 from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
 from dialerd.engine.node import Node
@@ -92,16 +94,26 @@ class Engine:
             config.node, self._caller_ids, clock, self._directory, self._requests, self._caller_id_selected
         )
         self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
-        self._ari = AriLink(config.ari, clock, self._ari_event, self._asterisk_changed)
+        self._ari = AriLink(config.ari, clock, self._ari_event, self._ari_changed)
         self._lessons = Lessons(clock, self._campaigns)
         self._conversations = Conversations(
-            self._calls, self._agents, self._ari, clock, self._spawn, self._doubt, self._lessons.nobody_came
+            self._calls,
+            self._agents,
+            self._ari,
+            clock,
+            self._spawn,
+            self._doubt,
+            self._lessons.nobody_came,
+            lambda call: self._ivr.begin(call),
         )
-        self._stasis = Stasis(self._calls, self._conversations)
+        self._legs = Legs(self._ari)
+        self._stasis = Stasis(self._calls, self._conversations, self._legs)
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
             lambda: self._db.pool, self.gate, self._spawn,
         )  # fmt: skip
+        talk = self._conversations
+        self._ivr = Ivr(self._node, self._legs, talk.offer, talk.to_message, self._flow_broken, self._doubt)
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir)
         self._loader = Loader(
             config, clock, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._directory,
@@ -170,8 +182,12 @@ class Engine:
             self._rest(campaign, f"nothing is dialled: Asterisk could not play the sound file {campaign.broadcast!r}")
         self._lessons.ended(call, outcome)
         self._ami.forget(call.attempt)
+        self._ivr.call_ended(call.attempt)
         self._conversations.call_ended(call)
         self._spawn(self._release(call.attempt, end_of(call.facts, outcome, ended_at)), f"release {call.attempt}")
+
+    def _flow_broken(self, call: Call, why: str) -> None:
+        self._rest(call.campaign, f"nothing is dialled: flow {call.campaign.flow}: {why}")
 
     def _rest(self, campaign: Campaign, why: str) -> None:
         """What kept one call from being of use keeps the next: the list must not run through them."""
@@ -208,6 +224,10 @@ class Engine:
         except Exception:  # see _ami_event
             log.exception("ari.event_failed")
             self._doubt()
+
+    def _ari_changed(self) -> None:
+        self._ivr.lost()
+        self._asterisk_changed()
 
     def _asterisk_changed(self) -> None:
         """AMI or ARI came or went: what we believe must be compared again before anything is dialled."""
@@ -296,6 +316,7 @@ class Engine:
         self._draining = True
         try:
             async with asyncio.timeout(_SETTLE_SECONDS * 2):
+                await self._ivr.written()
                 await self._ledger.written()
                 await self._bookkeeper.decisions.flush()
                 await self._requests.flush()

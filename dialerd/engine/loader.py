@@ -11,7 +11,7 @@ from dialerd.config import Config
 from dialerd.core.causes import Outcome
 from dialerd.engine import reconciler
 from dialerd.engine.agents import Agents
-from dialerd.engine.campaign import Campaign, from_row
+from dialerd.engine.campaign import Campaign, from_row, read_flow
 from dialerd.engine.directory import Directory
 from dialerd.live.callerids import CallerIds
 from dialerd.store import callerids, terms
@@ -109,8 +109,15 @@ class Loader:
         self._zone_sets.update(await terms.zone_sets(pool))  # an import may have brought new ones
         rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns), True, self._clock.now())
         grace = self._config.dialing.grace_seconds
-        # Calendars and legal profiles come from files, and the first calendars take some tenths of a second.
-        for fresh in await asyncio.to_thread(lambda: [from_row(row, grace) for row in rows]):
+
+        def read() -> list[Campaign]:
+            found = [from_row(row, grace) for row in rows]
+            for campaign in found:
+                read_flow(campaign, self._config.flows)
+            return found
+
+        # Calendars, legal profiles and flows come from files; the first calendars take some tenths of a second.
+        for fresh in await asyncio.to_thread(read):
             known = self._campaigns.get(fresh.id)
             before = known.state if known else None
             if known is None:

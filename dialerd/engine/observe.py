@@ -26,7 +26,7 @@ def segment(now: datetime, list_id: int | None) -> tuple[int | None, int]:
 def observe(node: Node, campaign: Campaign, trunk: Trunk) -> Snapshot:
     """The snapshot of one campaign."""
     now = node.clock.monotonic()
-    serving = node.agents.serving(campaign.queue_name, campaign.tenant_id) if campaign.broadcast is None else ()
+    serving = node.agents.serving(campaign.queue_name, campaign.tenant_id) if campaign.wants_agents else ()
     crew = [agent for agent in serving if agent.state in _AT_WORK]
     ready = [agent for agent in crew if agent.state is AgentState.READY]
     lines, waiting = _out_for(node, campaign, crew if campaign.dial_mode == "predictive" else ready, now)
@@ -46,7 +46,7 @@ def observe(node: Node, campaign: Campaign, trunk: Trunk) -> Snapshot:
         pacing_ratio=campaign.pacing_ratio,
         budget=campaign.book.budget(now, campaign.allowance.cap),
         serial_wait=serial_wait(campaign, now),
-        broadcast=campaign.broadcast is not None,
+        broadcast=not campaign.wants_agents,
     )
 
 
@@ -69,7 +69,7 @@ def _out_for(node: Node, campaign: Campaign, agents: Iterable[Agent], now: float
     waiting = 0
     for call in node.calls:
         if _is_for(call.campaign, queues, campaign.tenant_id) and _lacks_agent(call):
-            if call.waits or call.joining:
+            if call.waits or call.joining or call.in_flow:  # who is in a flow may want an agent any moment
                 waiting += 1
             elif call.facts.entered_at is None:
                 ringing.append((_age(now, call.claimed_monotonic), round(call.chance, 4)))
@@ -81,7 +81,7 @@ def _out_for(node: Node, campaign: Campaign, agents: Iterable[Agent], now: float
 
 def _is_for(campaign: Campaign, queues: Collection[str], tenant_id: int) -> bool:
     """Whether a campaign's calls want an agent of these queues."""
-    return campaign.broadcast is None and campaign.queue_name in queues and campaign.tenant_id == tenant_id
+    return campaign.wants_agents and campaign.queue_name in queues and campaign.tenant_id == tenant_id
 
 
 def _lacks_agent(call: Call) -> bool:

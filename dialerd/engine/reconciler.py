@@ -156,14 +156,14 @@ class Reconciler:
             # An agent whose leg is gone leaves the bridge, and the caller in it, behind.
             if partner is not None and bridge is not None and where.get(partner.leg or "") == bridge:
                 self._put_together(call, partner, bridge)
-            elif not call.waits:
+            elif not call.waits and not call.in_flow:
                 call.agent_id = None
                 alone.append(call)
         self._free_the_stuck(where, settled)
         self._end_wrap_ups()
         for call in alone:
-            if call.agent_id is None and not call.waits:
-                self._conversations.offer(call)
+            if call.agent_id is None and not call.waits and not call.in_flow:
+                self._conversations.attend(call)
 
     def _put_together(self, call: Call, agent: Agent, bridge: str) -> None:
         """They stand in one bridge: whatever we believed, they talk."""

@@ -45,6 +45,18 @@ def caller_id(call: Call, at: datetime) -> list[Row]:
     return [{"event": event}, _attempt(call, None, None)]
 
 
+def key_pressed(call: Call, at: datetime, key: str) -> Row:
+    """A key that a caller pressed, with the node of the flow."""
+    about = {"tenant_id": call.campaign.tenant_id, "attempt_id": call.attempt}
+    return {"input": about | {"digits": key, "node_name": call.flow_node, "at": _text(at)}}
+
+
+def flow_values(call: Call, at: datetime, flow: str, values: Mapping[str, str]) -> Row:
+    """What a flow's node puts on a call's record."""
+    detail = {"flow": flow, "node": call.flow_node, "values": dict(values)}
+    return {"event": _about(call) | {"at": _text(at), "kind": "flow.set", "detail": detail}}
+
+
 def agent_step(agent: Agent, node: str) -> Row:
     """An agent's new state."""
     standing = agent.leg is not None

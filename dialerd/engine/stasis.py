@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from dialerd.ari.leg import Legs
 from dialerd.core import ids
 from dialerd.core.attempt import Event, Kind
 from dialerd.engine.calls import Calls
@@ -17,8 +18,9 @@ log = structlog.get_logger(__name__)
 class Stasis:
     """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`."""
 
-    def __init__(self, calls: Calls, conversations: Conversations) -> None:
+    def __init__(self, calls: Calls, conversations: Conversations, legs: Legs) -> None:
         self._calls = calls
+        self._legs = legs
         self._conversations = conversations
 
     def handle(self, event: Mapping[str, Any]) -> None:
@@ -44,12 +46,21 @@ class Stasis:
     def _end(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.LEFT, at))
+        self._legs.left(channel)
         self._conversations.leg_gone(channel)
 
     def _destroyed(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.HUNG_UP, at, cause=int(event["cause"])))
+        self._legs.left(channel)
         self._conversations.leg_gone(channel)
+
+    def _key(self, event: Mapping[str, Any], at: datetime) -> None:
+        self._legs.pressed(_id(event["channel"]), _text(event["digit"])[:1])
+
+    def _played(self, event: Mapping[str, Any], at: datetime) -> None:
+        playback = event["playback"]
+        self._legs.played(_id(playback), playback["state"] != "failed")
 
     def _entered(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
@@ -79,4 +90,6 @@ _HANDLERS = {
     "StasisEnd": Stasis._end,
     "ChannelDestroyed": Stasis._destroyed,
     "ChannelEnteredBridge": Stasis._entered,
+    "ChannelDtmfReceived": Stasis._key,
+    "PlaybackFinished": Stasis._played,
 }

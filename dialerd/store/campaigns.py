@@ -76,6 +76,7 @@ class Campaign:
     serial_interval_seconds: float | None
     weight: int
     broadcast: str | None
+    flow: str | None
     local_presence: bool
     sticky_caller_id: bool
     created_at: datetime

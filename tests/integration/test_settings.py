@@ -1,5 +1,6 @@
 """A campaign's settings from `dialer-admin` to the queue: made, changed, audited, applied."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,36 @@ async def test_calls_ring_as_long_as_the_legal_profile_wants(admin: Admin, pool:
     await change(pool, 1, id_, {"description": "new"}, "test")
     with pytest.raises(CampaignRefused, match=says):
         await campaigns.change(pool, 1, id_, "start", "test", ["t"])
+
+
+async def test_a_flow_is_named_by_a_campaign_that_can_run_it_and_by_no_other(
+    tmp_path: Path, database: config.Postgres, pool: asyncpg.Pool
+) -> None:
+    admin = runner(tmp_path / "etc", database)
+    folder = tmp_path / "flows"
+    folder.mkdir()
+    (folder / "bye.toml").write_text('[nodes.bye]\ntype = "hangup"\n')
+    (folder / "bad.toml").write_text('[nodes.bye]\ntype = "goto"\nnext = "nowhere"\n')
+    main = tmp_path / "etc" / "dialerd.toml"
+    main.write_text(f'{main.read_text()}\n[flows]\nfolder = "{folder}"\n')
+    create = ("campaign", "create", "Alpha", "--trunk", "trunk-out")
+    for options, says in (
+        (("--flow", "bye"), "dialled in mode power, not progressive"),
+        (("--flow", "bad", "--mode", "power"), "bad.toml: node 'bye': next leads to 'nowhere': there is no such node"),
+        (("--flow", "../etc/passwd", "--mode", "power"), "a flow's name is"),
+        (("--flow", "bye", "--mode", "power", "--broadcast", "demo-thanks"), "a flow or a broadcast, not both"),
+    ):
+        answer = await admin(*create, *options)
+        assert (answer.status, says in answer.err) == (1, True), answer.err
+    made = (await admin(*create, "--flow", "bye", "--mode", "power", "--json")).json
+    assert (made["flow"], made["queue_name"]) == ("bye", "no-queue")
+    changed = (await admin("campaign", "update", "Alpha", "--flow", "none", "--queue", "q", "--json")).json
+    assert changed["flow"] is None
+    listed = (await admin("flow", "list", "--json")).json["flows"]
+    assert [(row["name"], row["agents"], row["problem"][:10]) for row in listed] == [
+        ("bad", None, "node 'bye'"), ("bye", False, "")
+    ]  # fmt: skip
+    checked = await admin("flow", "check", "--json")
+    said = json.loads(checked.out)
+    assert (checked.status, said["checked"]) == (1, ["bye"])
+    assert said["problems"][0]["node"] == "bye" and "bad.toml" in said["problems"][0]["file"]

@@ -30,7 +30,7 @@ class Told:
 
 def handle(*events: Any) -> list[tuple[Any, ...]]:
     told = Told()
-    stasis = Stasis(told, told)  # type: ignore[arg-type]
+    stasis = Stasis(told, told, told)  # type: ignore[arg-type]
     for event in events:
         stasis.handle(event)
     return told.what
@@ -45,10 +45,21 @@ def test_each_event_goes_to_whom_it_concerns() -> None:
     assert handle(event("StasisStart")) == [("customer_arrived", ATTEMPT, AT, "HUMAN")]
     assert handle(event("StasisStart", args=["customer", ATTEMPT])) == [("customer_arrived", ATTEMPT, AT, "")]
     assert handle(event("StasisStart", channel={"id": LEG}, args=["agent", "7"])) == [("leg_answered", 7, LEG)]
-    assert handle(event("StasisEnd")) == [("learn", ATTEMPT, Event(Kind.LEFT, AT)), ("leg_gone", ATTEMPT)]
+    assert handle(event("StasisEnd")) == [
+        ("learn", ATTEMPT, Event(Kind.LEFT, AT)),
+        ("left", ATTEMPT),
+        ("leg_gone", ATTEMPT),
+    ]
     assert handle(event("ChannelDestroyed")) == [
         ("learn", ATTEMPT, Event(Kind.HUNG_UP, AT, cause=16)),
+        ("left", ATTEMPT),
         ("leg_gone", ATTEMPT),
+    ]
+    assert handle(event("ChannelDtmfReceived", digit="5")) == [("pressed", ATTEMPT, "5")]
+    playback = {"id": f"{ATTEMPT}/01234567", "state": "done"}
+    assert handle(event("PlaybackFinished", playback=playback)) == [("played", playback["id"], True)]
+    assert handle(event("PlaybackFinished", playback={**playback, "state": "failed"})) == [
+        ("played", playback["id"], False)
     ]
     assert handle(event("ChannelEnteredBridge")) == [("joined", ATTEMPT, "dialerd-agent-7", AT)]
 
@@ -61,7 +72,7 @@ DEEP: Any = "x"
 for _ in range(10_000):
     DEEP = [DEEP]
 
-KINDS = ("StasisStart", "StasisEnd", "ChannelDestroyed", "ChannelEnteredBridge")
+KINDS = ("StasisStart", "StasisEnd", "ChannelDestroyed", "ChannelEnteredBridge", "ChannelDtmfReceived")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -131,5 +142,5 @@ JSON = st.recursive(
 def test_no_event_that_json_can_say_raises(kind: str, changes: dict[str, Any]) -> None:
     whole = json.loads(json.dumps(event(kind, **changes)))
     for name, *args in handle(whole, event("StasisEnd"))[-2:]:
-        assert name in {"learn", "leg_gone"}
+        assert name in {"left", "leg_gone"}
         assert args[0] == ATTEMPT

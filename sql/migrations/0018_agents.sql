@@ -1,0 +1,2 @@
+-- Filled in by the branch that needs it.
+SELECT 1;

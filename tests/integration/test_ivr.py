@@ -1,0 +1,235 @@
+"""The way through a flow, with a real PostgreSQL. ARI is a fake: the moments cannot be provoked."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from dialerd.ari.leg import Legs
+from dialerd.ari.transport import AriError
+from dialerd.clock import Clock
+from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.causes import Outcome
+from dialerd.core.flow import Script
+from dialerd.core.flow_check import read
+from dialerd.core.retry import History
+from dialerd.engine.calls import Call, Calls
+from dialerd.engine.ivr import Ivr
+from dialerd.store.ledger import Ledger
+from tests.unit.test_conversations import campaign
+
+ATTEMPT = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+NUMBER = "+358401234567"
+FLOW = """\
+[nodes.menu]
+type = "menu"
+prompt = "hello"
+keys = { 1 = "keep", 2 = "out", 3 = "agent" }
+timeout_seconds = 0.05
+timeout = "end"
+invalid = "keep"
+[nodes.keep]
+type = "set"
+values = { topic = "bills" }
+next = "law"
+[nodes.law]
+type = "menu"
+prompt = "law"
+barge_in = false
+keys = { 5 = "end" }
+timeout = "end"
+retries = 0
+[nodes.out]
+type = "opt_out"
+prompt = "thanks"
+next = "end"
+[nodes.agent]
+type = "queue"
+seconds = 7
+next = "end"
+[nodes.end]
+type = "hangup"
+"""
+
+
+class Ari:
+    """Plays what it is told until the test ends it; refuses the sounds that it does not have."""
+
+    def __init__(self) -> None:
+        self.playing: list[tuple[str, str]] = []
+        self.missing: set[str] = set()
+        self.hung_up: list[str] = []
+
+    async def play(self, channel: str, playback: str, sound: str) -> None:
+        if sound in self.missing:
+            raise AriError(500, "POST /play", "no such sound")
+        self.playing.append((sound, playback))
+
+    async def stop_playing(self, playback: str) -> None: ...
+
+    async def hang_up(self, channel: str) -> None:
+        self.hung_up.append(channel)
+
+
+class Stage:
+    """A call in its flow, with its record written to PostgreSQL."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool: asyncpg.Pool | None = pool
+        self.ari, self.calls = Ari(), Calls(lambda *_: None)
+        self.legs = Legs(self.ari)  # type: ignore[arg-type]
+        self.ledger = Ledger("n", lambda: self.pool)
+        here: Any = SimpleNamespace(ledger=self.ledger, calls=self.calls, clock=Clock(), reach=self.reach)
+        self.offered: list[Call] = []
+        self.messages: list[Call] = []
+        self.broken: list[str] = []
+        self.ivr = Ivr(
+            here, self.legs, self.offered.append, self.messages.append, lambda _, why: self.broken.append(why),
+            lambda: None,
+        )  # fmt: skip
+        flow = read(FLOW, "f", "f.toml")
+        script = Script(flow, {prompt: prompt.sound for prompt in flow.prompts()})
+        now = datetime.now(UTC)
+        self.call = Call(
+            ATTEMPT, campaign(flow="f", script=script), 1, NUMBER, History(1, {}), Facts(now, entered_at=now), 0.0
+        )
+        self.calls.add(self.call)
+
+    def reach(self) -> asyncpg.Pool:
+        if self.pool is None:
+            raise ConnectionError("PostgreSQL is not connected")
+        return self.pool
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    async def hears(self, sound: str, times: int = 1) -> str:
+        """Waits until the caller has heard the beginning of a sound so often; its playback."""
+        await self.until(lambda: [s for s, _ in self.ari.playing].count(sound) >= times)
+        return [playback for s, playback in self.ari.playing if s == sound][-1]
+
+    async def over(self) -> None:
+        await self.until(lambda: not self.call.in_flow)
+
+    async def keys(self) -> list[tuple[str, str]]:
+        """What is on record, in its order."""
+        assert self.pool is not None
+        writer = asyncio.create_task(self.ledger.run())
+        await self.ledger.written()
+        writer.cancel()
+        rows = await self.pool.fetch("SELECT digits, node_name FROM inputs WHERE attempt_id = $1 ORDER BY id", ATTEMPT)
+        return [tuple(row) for row in rows]
+
+
+@pytest.mark.accepts("IVR-04", "IVR-05")
+async def test_every_key_is_on_record_in_order_with_its_node_and_leads_where_it_should(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool)
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "9")  # none of the menu's: it is said again
+    await stage.hears("hello", 2)
+    stage.legs.pressed(ATTEMPT, "1")
+    law = await stage.hears("law")
+    stage.legs.pressed(ATTEMPT, "5")
+    await asyncio.sleep(0)
+    assert stage.call.in_flow, "without barge-in it is heard to the end"
+    stage.legs.played(law, True)
+    await stage.over()
+    assert stage.ari.hung_up == [ATTEMPT]
+    assert await stage.keys() == [("9", "menu"), ("1", "menu"), ("5", "law")]
+    assert await pool.fetchval("SELECT detail FROM call_events WHERE kind = 'flow.set'") == {
+        "flow": "f", "node": "keep", "values": {"topic": "bills"}
+    }  # fmt: skip
+
+
+@pytest.mark.accepts("IVR-02")
+async def test_who_presses_2_and_hangs_up_at_once_has_opted_out_all_the_same(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool)
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "2")
+    stage.legs.left(ATTEMPT)
+    await stage.over()
+    await stage.ivr.written()
+    rows = await pool.fetch("SELECT e164, kind, source FROM consents")
+    assert [tuple(row) for row in rows] == [(NUMBER, "opt_out", "ivr:f")]
+    assert await pool.fetchval("SELECT count(*) FROM dnc_numbers") == 1
+    assert await stage.keys() == [("2", "menu")]
+
+
+async def test_an_opt_out_while_postgresql_is_away_is_written_once_when_it_is_back(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool)
+    stage.pool = None
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "2")
+    await stage.until(lambda: stage.call.flow_node == "out")
+    stage.legs.left(ATTEMPT)
+    written = asyncio.create_task(stage.ivr.written())
+    await asyncio.sleep(0.05)
+    assert not written.done()
+    stage.pool = pool
+    await asyncio.wait_for(written, 10)
+    assert await pool.fetchval("SELECT count(*) FROM consents") == 1
+    await stage.over()
+
+
+async def test_silence_leads_to_the_timeout_after_the_retries(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool)
+    stage.ivr.begin(stage.call)
+    for times in (1, 2):
+        stage.legs.played(await stage.hears("hello", times), True)
+    await stage.over()
+    assert stage.ari.hung_up == [ATTEMPT] and len(stage.ari.playing) == 2
+
+
+async def test_after_a_loss_of_ari_the_flow_goes_on_where_it_was(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool)
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "1")
+    await stage.hears("law")
+    stage.ivr.lost()
+    await stage.over()
+    stage.ivr.begin(stage.call)  # reconcile does this
+    await stage.hears("law", 2)
+    assert [sound for sound, _ in stage.ari.playing] == ["hello", "law", "law"]
+    stage.ivr.call_ended(ATTEMPT)
+    await stage.over()
+
+
+async def test_a_queue_hands_the_call_over_with_its_own_limit_and_it_is_no_broadcast_any_more(
+    pool: asyncpg.Pool,
+) -> None:
+    stage = Stage(pool)
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "3")
+    await stage.until(lambda: stage.offered)
+    assert (stage.call.patience_seconds, stage.call.flow_next, stage.call.in_flow) == (7, "end", False)
+    handed = stage.call.facts.handed_at
+    assert handed is not None and stage.legs.get(ATTEMPT) is None
+    for seconds, outcome in ((1, Outcome.HUNG_UP), (3, Outcome.ABANDONED)):
+        end = datetime.fromtimestamp(handed.timestamp() + seconds, UTC)
+        call = Call(ATTEMPT, stage.call.campaign, 1, NUMBER, History(1, {}), stage.call.facts, 0.0)
+        calls = Calls(lambda *_: None)
+        calls.add(call)
+        for kind in (Kind.LEFT, Kind.HUNG_UP):
+            calls.learn(ATTEMPT, Event(kind, end))
+        assert call.outcome is outcome
+
+
+async def test_a_sound_that_asterisk_has_not_leaves_nobody_in_silence(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool)
+    stage.ari.missing = {"hello"}
+    stage.ivr.begin(stage.call)
+    await stage.until(lambda: stage.messages)
+    assert stage.messages == [stage.call] and "node 'menu'" in stage.broken[0]
+    assert stage.call.facts.handed_at is not None, "it counts as a call for which nobody came"
+    await stage.over()
