@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dialerd.core.attempt import Event, Kind
@@ -136,6 +136,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a machine with other work is no bad test
 @given(
     st.sampled_from(KINDS), st.dictionaries(st.sampled_from(["channel", "args", "cause", "bridge", "timestamp"]), JSON)
 )
