@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from dialerd.core import attempt as core
+from dialerd.core.agentview import Person
 from dialerd.core.attempt import Event, Facts, State
 from dialerd.core.causes import Outcome
 from dialerd.core.reconcile import Believed
@@ -43,6 +44,8 @@ class Call:
     learned: bool = False  # how the line ended has been told to the pacing, or never will be
     counted: bool | None = None
     cut_short: bool = False  # we ended it before it could end by itself
+    preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
+    person: Person | None = None  # what the agent is shown, once it is read
 
     @property
     def state(self) -> State:

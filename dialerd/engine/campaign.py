@@ -10,6 +10,7 @@ from typing import Any
 from dialerd.core import retry
 from dialerd.core.abandonment import Allowance
 from dialerd.core.causes import REACHED, Outcome
+from dialerd.core.disposition import NONE
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
 from dialerd.engine.books import Book
@@ -56,6 +57,9 @@ class Campaign:
     weight: float = 1.0  # its share where campaigns dial for the same agents
     tenant_max_calls: int | None = None
     broadcast: str | None = None  # the sound file that people hear; None: agents talk to them
+    script: str = ""  # what agents read
+    preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
+    default_disposition: str = NONE  # of a call of which its agent says nothing
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -121,7 +125,8 @@ class Campaign:
 _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
-    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast",
+    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast", "script", "preview_seconds",
+    "default_disposition",
 )  # fmt: skip
 _SETTINGS = (*_SAME, "retry", "terms", "allowance", "grace_seconds")
 

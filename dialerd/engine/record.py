@@ -7,9 +7,10 @@ from typing import Any
 from dialerd.core import attempt as core
 from dialerd.core.attempt import Event, State
 from dialerd.core.causes import Outcome
+from dialerd.core.disposition import Effect
 from dialerd.core.retry import Retry
 from dialerd.core.schedule import Verdict
-from dialerd.engine.agents import Agent
+from dialerd.engine.agents import Agent, Said
 from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 
@@ -43,6 +44,17 @@ def caller_id(call: Call, at: datetime) -> list[Row]:
     """The caller ID that the dialplan was given for a call."""
     event = _about(call) | {"at": _text(at), "kind": "caller_id", "detail": {"caller_id": call.caller_id}}
     return [{"event": event}, _attempt(call, None, None)]
+
+
+def disposed(call: Call, agent: Agent, said: Said, becomes: Effect, at: datetime) -> Row:
+    """What an agent said of a call that has ended, and what follows from it."""
+    about = {"attempt_id": call.attempt, "at": _text(at), "by": said.by, "agent_id": agent.id}
+    word = said.disposition
+    fate = {
+        "contact": becomes.contact, "next_at": _text(becomes.next_at), "number": becomes.number,
+        "callback": becomes.callback,
+    }  # fmt: skip
+    return {"disposition": about | {"code": word.code, "meaning": word.meaning.value, "message": said.message} | fate}
 
 
 def agent_step(agent: Agent, node: str) -> Row:
