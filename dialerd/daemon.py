@@ -75,7 +75,7 @@ async def run(config: Config) -> int:
         except OSError as error:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
-        api = routes(config, Database(lambda: engine.pool), redis, clock)
+        api = routes(config, Database(lambda: engine.pool), redis, clock, engine.agency)
         app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         gc.freeze()  # what start-up has made stays: to look through it costs a full collection 15 ms

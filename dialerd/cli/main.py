@@ -15,6 +15,7 @@ from dialerd.cli import (
     campaign,
     contacts,
     db,
+    disposition,
     dnc,
     holiday,
     pacing,
@@ -56,7 +57,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 
 _MODULES = (
-    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, trunk, call, holiday, profile),
+    *(setup, db, campaign, contacts, callback, dnc, agent, disposition, callerid, trunk, call, holiday, profile),
     *(tenant, switch, stats, why, proof, audit, retention, pacing, simulate),
 )
 for module in _MODULES:

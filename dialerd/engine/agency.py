@@ -98,6 +98,10 @@ class Agency:
         agent = self._agents.get(agent_id)
         return _identity(agent) if agent is not None and agent.queues and agent.pin_hash else None
 
+    def tenant_of(self, who: str | int) -> int:
+        """The agent's tenant."""
+        return self._agents.named(who).tenant_id
+
     def view(self, who: str | int) -> AgentView:
         """What the agent sees now."""
         agent = self._agents.named(who)

@@ -126,7 +126,8 @@ INSERT INTO agent_queues (agent_id, queue_name) SELECT $1, unnest($2::text[]) ON
 
 -- name: agents
 -- A tenant's agents with their queues and where they are now.
-SELECT a.id, a.name, a.full_name, a.endpoint, a.phone, a.active, a.state, a.state_at, a.node,
+SELECT a.id, a.name, a.full_name, a.endpoint, a.phone, a.phone_trunk, a.login_number, a.pin_hash IS NOT NULL AS has_pin,
+       a.active, a.state, a.state_at, a.node,
        COALESCE((SELECT array_agg(q.queue_name ORDER BY q.queue_name) FROM agent_queues q WHERE q.agent_id = a.id),
                 '{}') AS queues
 FROM agents a WHERE a.tenant_id = $1 ORDER BY a.name;
