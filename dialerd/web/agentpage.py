@@ -34,7 +34,7 @@ class AgentPages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(plain=words.plain, spaced=_spaced, shown=_shown)
+        self._templates.filters.update(plain=words.plain, spaced=_spaced, shown=_shown, lines=_lines)
         self._templates.globals.update(elapsed=words.elapsed, pauses=PAUSES, title=title)
 
     def page(self, view: AgentView, csrf: str) -> HTMLResponse:
@@ -77,6 +77,11 @@ def title(view: Mapping[str, Any]) -> str:
 
 def _spaced(word: str) -> str:
     return word.replace("_", " ")
+
+
+def _lines(text: str) -> str:
+    """Lines of text without other control characters."""
+    return "\n".join(words.plain(line) for line in text.split("\n"))
 
 
 def _shown(value: object) -> str:

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from lab.subscribers import Behaviour
-from tests.live.place import Place, subscribers
+from tests.live.place import Place
 
 pytestmark = pytest.mark.live
 
