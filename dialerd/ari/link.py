@@ -184,7 +184,11 @@ class AriLink:
 
     async def make_waiting_room(self, bridge: str) -> None:
         """Makes a bridge whose people hear music, and not each other; one that is there already is fine."""
-        await self._api().bridges.createWithId(bridgeId=bridge, type="holding", name=bridge)
+        try:
+            await self._api().bridges.createWithId(bridgeId=bridge, type="holding", name=bridge)
+        except AriError as error:
+            if error.status != 409:  # it exists
+                raise
         await self._api().bridges.startMoh(bridgeId=bridge)
 
     async def play_music(self, bridge: str) -> None:

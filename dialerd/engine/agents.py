@@ -68,6 +68,7 @@ class Agent:
     login_number: str | None = None
     pin_hash: str | None = None
     on_hold: bool = False  # the person hears music, and not the agent
+    has_room: bool = False  # there is a waiting room, for a person on hold
     muted: bool = False
     talked: Call | None = None
     said: Said | None = None

@@ -38,14 +38,13 @@ class Hands:
         attempt = _call_of(agent)
         if agent.on_hold:
             return
-        agent.on_hold = True  # before the requests: reconcile may look while they are under way
+        agent.on_hold = agent.has_room = True  # before the requests: reconcile may look while they are under way
         room = ids.hold_bridge(agent.id)
         try:
             await self._asked(self._ari.make_waiting_room(room))
             await self._asked(self._ari.join(room, attempt))
         except AgentRefused:
             agent.on_hold = False
-            self._end_room(agent)
             raise
         self._changed(agent)
 
@@ -55,8 +54,7 @@ class Hands:
         if not agent.on_hold:
             return
         await self._asked(self._ari.join(agent.bridge, attempt))
-        agent.on_hold = False
-        self._end_room(agent)
+        agent.on_hold = False  # the room stays until the end of the call: there may be a next time
         self._changed(agent)
 
     async def mute(self, agent: Agent) -> None:
@@ -83,9 +81,9 @@ class Hands:
     def stepped(self, agent: Agent, before: AgentState) -> None:
         """An agent's state is another one: a call's hold and mute end with it, music comes and goes."""
         if before is AgentState.ON_CALL:
-            if agent.on_hold:
-                agent.on_hold = False
+            if agent.has_room:
                 self._end_room(agent)
+            agent.on_hold = agent.has_room = False
             if agent.muted and agent.leg is not None:
                 self._spawn(self._tried(self._ari.unmute(agent.leg)), f"unmute {agent.name}")
             agent.muted = False

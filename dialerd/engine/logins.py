@@ -21,7 +21,6 @@ from dialerd.engine.node import Spawn
 
 log = structlog.get_logger(__name__)
 
-_TRIES = 3  # in one call
 _AGENT_FAILURES, _CALLER_FAILURES, _WINDOW_SECONDS = 5, 15, 300.0
 _HASHES = 2  # at a time: each takes 16 MB
 _CALL_SECONDS = 90.0
@@ -32,6 +31,7 @@ _ANY = "0123456789*#"
 ASK_NUMBER, ASK_PIN, WRONG, STANDING, WELCOME = (
     "agent-user", "agent-pass", "agent-incorrect", "agent-alreadyon", "agent-loginok",
 )  # fmt: skip
+_BEFORE: tuple[tuple[str, ...], ...] = ((), (WRONG,), (WRONG,))  # what is said before each try of a call
 
 
 class Pins:
@@ -110,11 +110,10 @@ class PhoneLogins:
         await leg.hang_up()
 
     async def _log_in(self, leg: Leg, number: str) -> bool:
-        for _ in range(_TRIES):
-            typed, pin = await _asked(leg, ASK_NUMBER), await _asked(leg, ASK_PIN)
+        for before in _BEFORE:
+            typed, pin = await _asked(leg, *before, ASK_NUMBER), await _asked(leg, ASK_PIN)
             agent = await self._pins.verify(typed, pin, f"phone {number}")
             if agent is None:
-                await leg.play([WRONG])
                 continue
             try:
                 if agent.leg is not None:
@@ -126,13 +125,13 @@ class PhoneLogins:
                 await leg.play([STANDING])
                 raise
             return True
+        await leg.play([WRONG])
         return False
 
 
-async def _asked(leg: Leg, prompt: str) -> str:
-    """What is typed while or after the prompt is heard, up to #."""
-    leg.forget_keys()
-    first = await leg.play([prompt], keys=_ANY) or await leg.key(_KEY_SECONDS, _ANY)
+async def _asked(leg: Leg, *prompts: str) -> str:
+    """What is typed before, while or after the prompts are heard, up to #."""
+    first = await leg.play(prompts, keys=_ANY) or await leg.key(_KEY_SECONDS, _ANY)
     if first is None or first == "#":
         return ""
     return first + await leg.digits(_DIGITS - 1, _KEY_SECONDS)

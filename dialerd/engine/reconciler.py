@@ -110,7 +110,7 @@ class Reconciler:
             if ids.agent_of(bridge) is not None and (agent is None or agent.leg is None):
                 await self._ari.end_bridge(bridge)
             holder = self._agents.get(ids.holder_of(bridge))
-            if ids.holder_of(bridge) is not None and (holder is None or not holder.on_hold):
+            if ids.holder_of(bridge) is not None and (holder is None or not holder.has_room):
                 await self._ari.end_bridge(bridge)
 
     async def _take_over(self, pool: asyncpg.Pool) -> None:
@@ -171,6 +171,7 @@ class Reconciler:
             # An agent whose leg is gone leaves the bridge, and the caller in it, behind.
             if partner is not None and bridge is not None and where.get(partner.leg or "") == partner.bridge:
                 partner.on_hold = holder is not None
+                partner.has_room = partner.has_room or partner.on_hold
                 self._put_together(call, partner, partner.bridge)
             elif not call.waits:
                 call.agent_id = None
