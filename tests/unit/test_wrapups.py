@@ -22,7 +22,7 @@ class Desk(Stage):
     def __init__(self, agents: int = 1) -> None:
         super().__init__(agents)
         self.rows: list[dict[str, Any]] = []
-        self.agents._on_step = lambda agent, before, seconds: self.wrapups.stepped(agent, before)  # type: ignore[assignment]
+        self.agents._on_step = lambda agent, before, seconds: self.wrapups.stepped(agent, before)
         self.talk = Conversations(
             self.calls, self.agents, self.ari, Clock(), self.spawn, lambda: None, self.abandoned.append,  # type: ignore[arg-type]
             ended=lambda agent, call: self.wrapups.ended(agent, call),
