@@ -58,7 +58,8 @@ class Pins:
         if len(right) == 1 and not shut:
             self._of_agent.succeeded(typed)
             return right[0]
-        self._of_agent.failed(typed, now)
+        if not shut:  # else whoever knows a name could shut its owner out for ever
+            self._of_agent.failed(typed, now)
         self._of_caller.failed(caller, now)
         log.warning("agent.login_failed", agent=right[0].name if right else None, shut=shut)
         return None
