@@ -82,6 +82,10 @@ class Agency:
         if call.preview:
             self._previews.ended(call)
 
+    async def shown(self, agent: Agent) -> None:
+        """Lets the agent's page be told before the voice is."""
+        await self._views.shown(agent)
+
     def key(self, agent: Agent, key: str) -> None:
         """An agent pressed a key of their phone."""
         self._wrapups.key(agent, key)

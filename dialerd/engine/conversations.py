@@ -34,7 +34,8 @@ _BRIDGE_TROUBLE = (404, 409)  # addChannel: no such bridge, or not ours; 400 and
 class Conversations:
     """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks.
     `nobody_came` is told of each call whose grace is over, `ended` of each conversation before its wrap-up begins,
-    `key` of what agents press. `tone`: the sound that an agent hears before a caller's voice."""
+    `key` of what agents press; `shown` waits, for some turns of the loop, until a reserved agent's page has been told.
+    `tone`: the sound that an agent hears before a caller's voice."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Conversations:
         tone: str = "",
         ended: Callable[[Agent, Call], None] = lambda agent, call: None,
         key: Callable[[Agent, str], None] = lambda agent, key: None,
+        shown: Callable[[Agent], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -61,6 +63,7 @@ class Conversations:
         self._tone = tone
         self._on_ended = ended
         self._on_key = key
+        self._shown = shown
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -148,6 +151,8 @@ class Conversations:
     async def _join(self, agent: Agent, call: Call) -> None:
         refused: AriError | None = None
         try:
+            if self._shown is not None:
+                await self._shown(agent)
             await self._ari.join(agent.bridge, call.attempt)
         except AriUnreachable as error:
             log.warning("call.join_unknown", attempt=call.attempt, agent=agent.name, error=str(error))

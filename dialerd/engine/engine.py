@@ -101,6 +101,7 @@ class Engine:
             self._calls, self._agents, self._ari, clock, self._spawn, self._doubt, self._lessons.nobody_came,
             self._legs, config.agents.tone,
             lambda agent, call: self.agency.talk_ended(agent, call), lambda agent, key: self.agency.key(agent, key),
+            lambda agent: self.agency.shown(agent),
         )  # fmt: skip
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,

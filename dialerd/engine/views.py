@@ -4,6 +4,7 @@ A view is built only for whoever listens. It goes out in the step that reserves 
 the caller: from memory, because the person's data were read while the phone rang.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from dialerd.store.people import people
 log = structlog.get_logger(__name__)
 
 LISTENERS = 4  # of one agent: pages that are open at a time
+_TURNS = 3  # from an event to its bytes in the socket: the queue's, the stream's, and one to spare
 _AT_ONCE = 200  # people that are read by one query
 
 
@@ -60,6 +62,12 @@ class Views:
         """Tells the agent's listeners, if there are any."""
         if agent.id in self._buses:
             self._buses[agent.id][0].publish("view", to_json(self.view(agent)))
+
+    async def shown(self, agent: Agent) -> None:
+        """Returns when what was published has left us, where somebody listens: after a few turns of the loop."""
+        if agent.id in self._buses:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     @asynccontextmanager
     async def subscribe(self, agent: Agent) -> AsyncIterator[AsyncIterator[LiveEvent]]:
