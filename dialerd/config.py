@@ -148,6 +148,15 @@ class Trunk(Section):
     tenant: str | None = None  # whose line it is; none: every tenant's
 
 
+class Agents(Section):
+    """What agents hear, and how a phone of theirs is called that is no PJSIP endpoint."""
+
+    # A sound file, as Asterisk names it, that they hear before a caller's voice; "": none.
+    tone: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_/-]{0,127})?$")] = "beep"
+    music: bool = False  # while nobody talks to them; else it is quiet
+    caller_id: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")] | None = None  # what their phones show
+
+
 class Dialing(Section):
     """What holds for every campaign of this node."""
 
@@ -181,6 +190,7 @@ class Config(Section):
     callerids: CallerIds = CallerIds()
     web: Web
     batch: Batch = Batch()
+    agents: Agents = Agents()
     dialing: Dialing = Dialing()
     flows: Flows = Flows()
     log: Log = Log()

@@ -74,9 +74,16 @@ class Carrier(Asterisk):
 
     def hang_up(self, agent: str) -> None:
         """The agent's phone hangs up whatever it has."""
-        for channel in self.channels():
-            if channel.name.startswith(f"PJSIP/{agent}-") or channel.exten == agent:
-                self.cli(f"channel request hangup {channel.name}")
+        for name in self._channels_of(agent):
+            self.cli(f"channel request hangup {name}")
+
+    def press(self, agent: str, keys: str) -> None:
+        """The agent presses keys of their phone."""
+        for name in self._channels_of(agent):
+            self.cli(f"channel redirect {name} press,{keys},1")
+
+    def _channels_of(self, agent: str) -> list[str]:
+        return [c.name for c in self.channels() if c.name.startswith(f"PJSIP/{agent}-") or c.exten == agent]
 
 
 PJSIP = """\

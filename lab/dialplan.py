@@ -133,6 +133,11 @@ exten => _+X.,1,Answer()
  same => n(talk),Playback({customer_talk})
  same => n,Goto(talk)
 
+; somebody presses keys, and talks on
+[press]
+exten => _[0-9*#]!,1,SendDTMF(${{EXTEN}},200)
+ same => n,Goto(phone,talk,talk)
+
 [phone]
 exten => talk,1,Answer()
  same => n(talk),Playback({agent_talk})

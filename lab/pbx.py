@@ -13,6 +13,7 @@ from lab.ports import Ports
 from lab.tree import Program
 
 TRUNK = "trunk-out"
+LOGIN_EXTENSION = "5000"  # where agents log in by phone
 FALLBACK_CID = "+358401100000"
 
 
@@ -87,8 +88,10 @@ class Pbx(Asterisk):
             "extensions.conf",
             f"[general]\nstatic = yes\nwriteprotect = yes\n[globals]\nDIALERD_TRUNK = {TRUNK}\n"
             f"DIALERD_AGI = 127.0.0.1:{ports.fastagi}\nDIALERD_FALLBACK_CID = {FALLBACK_CID}\n"
-            "#include extensions.d/*.conf\n",
+            "#include extensions.d/*.conf\n"
+            f"[phones]\nexten => {LOGIN_EXTENSION},1,Goto(dialerd-agents,s,1)\ninclude => dialerd-out\n",
         )
+        self.write("musiconhold.conf", f"[default]\nmode = files\ndirectory = {self.data}/sounds/en/digits\n")
         self._ship("extensions.d/dialerd.conf")
         self._ship("amd.conf.sample", "amd.conf")
         self.write("indications.conf", INDICATIONS)
@@ -120,7 +123,7 @@ bind = 127.0.0.1:{port}
 AGENT = """\
 [{name}]
 type = endpoint
-context = dialerd-out
+context = phones
 disallow = all
 allow = alaw,ulaw
 direct_media = no

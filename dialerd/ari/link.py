@@ -121,9 +121,12 @@ class AriLink:
         """Every channel of this Asterisk."""
         found = (await self._api().channels.list()).json()
         return [
-            Channel(c["id"], c["state"], c.get("accountcode", ""), c.get("dialplan", {}).get("app_name") == "Stasis")
+            Channel(
+                c["id"], c["state"], c.get("accountcode", ""), c.get("dialplan", {}).get("app_name") == "Stasis",
+                c.get("dialplan", {}).get("context", ""),
+            )
             for c in found
-        ]
+        ]  # fmt: skip
 
     async def hang_up(self, channel: str) -> None:
         """Ends a channel; one that is gone already is fine."""
@@ -133,15 +136,18 @@ class AriLink:
         """Lets a channel go on at the line after Stasis(): the safe-harbour message."""
         await self._unless_gone(self._api().channels.continueInDialplan(channelId=channel))
 
-    async def call_phone(self, channel: str, endpoint: str, agent_id: int, account: str, seconds: int) -> None:
-        """Calls an agent's phone; it enters our app as `agent,<agent_id>` when it answers."""
+    async def call_phone(
+        self, channel: str, endpoint: str, agent_id: int, account: str, seconds: int, shows: str = "dialerd"
+    ) -> None:
+        """Calls an agent's phone, a PJSIP endpoint or `<number>@<endpoint>`; it enters our app as `agent,<agent_id>`
+        when it answers. `shows`: the caller ID."""
         await self._api().channels.originateWithId(
             channelId=channel,
             endpoint=f"PJSIP/{endpoint}",
             app=self._config.app,
             appArgs=f"agent,{agent_id}",
             timeout=seconds,
-            callerId="dialerd",
+            callerId=shows,
             variables={"CHANNEL(accountcode)": account, "TIMEOUT(absolute)": _LEG_SECONDS},
         )
 
@@ -153,6 +159,18 @@ class AriLink:
         """Ends a sound; one that has ended is fine."""
         await self._unless_gone(self._api().playbacks.stop(playbackId=playback))
 
+    async def mute(self, channel: str) -> None:
+        """What a channel says is heard by nobody."""
+        await self._api().channels.mute(channelId=channel, direction="in")
+
+    async def unmute(self, channel: str) -> None:
+        """The end of `mute`; a channel that is gone is fine."""
+        await self._unless_gone(self._api().channels.unmute(channelId=channel, direction="in"))
+
+    async def send_dtmf(self, channel: str, digits: str) -> None:
+        """Plays keys to a channel: 0 to 9, *, #, A to D."""
+        await self._api().channels.sendDTMF(channelId=channel, dtmf=digits)
+
     # -- bridges --------------------------------------------------------------------------------------------------
 
     async def bridges(self) -> dict[str, list[str]]:
@@ -163,6 +181,27 @@ class AriLink:
     async def make_bridge(self, bridge: str) -> None:
         """Makes a mixing bridge of this id; one that is there already is fine."""
         await self._api().bridges.createWithId(bridgeId=bridge, type="mixing", name=bridge)
+
+    async def make_waiting_room(self, bridge: str) -> None:
+        """Makes a bridge whose people hear music, and not each other; one that is there already is fine."""
+        try:
+            await self._api().bridges.createWithId(bridgeId=bridge, type="holding", name=bridge)
+        except AriError as error:
+            if error.status != 409:  # it exists
+                raise
+        await self._api().bridges.startMoh(bridgeId=bridge)
+
+    async def play_music(self, bridge: str) -> None:
+        """Music to everybody in a bridge."""
+        await self._api().bridges.startMoh(bridgeId=bridge)
+
+    async def stop_music(self, bridge: str) -> None:
+        """The end of it; none, or no such bridge, is fine."""
+        try:
+            await self._api().bridges.stopMoh(bridgeId=bridge)
+        except AriError as error:
+            if error.status not in (404, 409):
+                raise
 
     async def join(self, bridge: str, channel: str) -> None:
         """Puts a channel into a bridge: one request, and the two people hear each other."""

@@ -45,6 +45,9 @@ _SETTINGS = (
     ("--order-by", "order_by", click.Choice(rules.ORDERS), "Who comes first among equal priorities."),
     ("--filter", "filter", str, "Who may be called, as in 'attempts < 3 and last_outcome in (busy, no_answer)'; '' "
      "for everybody."),
+    ("--script", "script", str, "What agents read during a call, as plain text."),
+    ("--preview-seconds", "preview_seconds", int, "Mode preview: how long a contact is held for the agent who looks."),
+    ("--default-disposition", "default_disposition", str, "What a call is given of which its agent says nothing."),
 )  # fmt: skip
 _SWITCHES = (
     ("--local-presence/--no-local-presence", "local_presence", "Caller IDs near the number that is called go first."),

@@ -18,6 +18,7 @@ from dialerd.cli import (
     campaign,
     contacts,
     db,
+    disposition,
     dnc,
     flow,
     holiday,
@@ -60,8 +61,8 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 
 _MODULES = (
-    *(setup, db, campaign, contacts, callback, dnc, agent, callerid, callerid_simulate, callerid_health, trunk),
-    *(flow, call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
+    *(setup, db, campaign, contacts, callback, dnc, agent, disposition, callerid, callerid_simulate, callerid_health),
+    *(trunk, flow, call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
 )
 for module in _MODULES:
     module.register(cli)

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from dialerd.core import filters, limits, phone, retry
 from dialerd.core.calendar import Window
+from dialerd.core.disposition import NONE
 from dialerd.core.flow import NAME as FLOW_NAME
 from dialerd.core.profile import Purpose
 from dialerd.core.windows import DEFAULT
@@ -38,6 +39,7 @@ MODES = ("preview", "progressive", "predictive", "power")
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 ORDERS = ("oldest", "fewest_attempts", "last_result", "random")
 MAX_LIMITS = 20
+MAX_SCRIPT = 20_000
 MODES_READY = ("preview", "progressive", "predictive", "power")  # those that this version paces
 SEVERAL_LINES = frozenset({"predictive", "power"})  # modes in which pacing_ratio is lines per agent, so at least one
 
@@ -46,6 +48,7 @@ MODES_WITH_AGENTS = frozenset(MODES) - {"power"}
 NO_QUEUE = "no-queue"  # of a broadcast: no agent serves it
 _SOUND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/-]{0,127}\Z", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,31}\Z", re.ASCII)
 
 
 class TransitionRefused(ValueError):
@@ -98,6 +101,9 @@ class Draft:
     flow: str | None = None  # the IVR flow that answered people go through; it may lead to agents; None: none
     local_presence: bool = True  # caller IDs near the number that is called go first
     sticky_caller_id: bool = False  # whoever was called before sees the same caller ID, when it is free
+    script: str = ""  # what agents read, as plain text
+    preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
+    default_disposition: str = NONE  # what a call is given of which its agent says nothing
 
 
 def after(state: State, action: Action) -> State:
@@ -152,10 +158,11 @@ def check(draft: Draft) -> None:
         ("callback_patience_seconds", draft.callback_patience_seconds, 0, 30 * 86400),
         ("serial_interval_seconds", draft.serial_interval_seconds or 0.0, 0, 86400),
         ("weight", draft.weight, 1, 1000),
+        ("preview_seconds", draft.preview_seconds, 10, 3600),
     ):
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))
-    problems += _problems_of_broadcast(draft) + _problems_of_rules(draft)
+    problems += _problems_of_broadcast(draft) + _problems_of_rules(draft) + _problems_for_agents(draft)
     if problems:
         raise CampaignRefused(problems)
 
@@ -174,6 +181,15 @@ def _problems_of_broadcast(draft: Draft) -> list[tuple[str, str]]:
         problems.append(("broadcast", "a sound file as Asterisk names it, without its ending: letters, digits, _ - /"))
     if draft.dial_mode in MODES and draft.dial_mode != "power":
         problems.append(("broadcast", f"a campaign without agents is dialled in mode power, not {draft.dial_mode}"))
+    return problems
+
+
+def _problems_for_agents(draft: Draft) -> list[tuple[str, str]]:
+    problems = []
+    if len(draft.script) > MAX_SCRIPT or _CONTROL.search(draft.script.replace("\n", "").replace("\t", "")):
+        problems.append(("script", f"at most {MAX_SCRIPT} characters, no control characters but line ends"))
+    if not _CODE.match(draft.default_disposition):
+        problems.append(("default_disposition", "the code of a disposition"))
     return problems
 
 

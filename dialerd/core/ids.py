@@ -4,6 +4,7 @@ import re
 
 ACCOUNT = "dialerd"  # accountcode of every channel of ours: how reconcile tells ours from the admin's own
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII)
+_HOLD = re.compile(r"dialerd-hold-([1-9][0-9]{0,17})\Z", re.ASCII)
 _AGENT = re.compile(r"dialerd-agent-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
 
 
@@ -20,6 +21,17 @@ def attempt_of(channel_id: str) -> str:
 def agent_bridge(agent_id: int) -> str:
     """The id of an agent's standing bridge."""
     return f"dialerd-agent-{agent_id}"
+
+
+def hold_bridge(agent_id: int) -> str:
+    """The id of the bridge in which the person waits whom an agent has put on hold."""
+    return f"dialerd-hold-{agent_id}"
+
+
+def holder_of(bridge: str) -> int | None:
+    """The agent who put somebody on hold into this bridge, or None when it is another one."""
+    match = _HOLD.match(bridge)
+    return int(match.group(1)) if match else None
 
 
 def agent_leg(agent_id: int, nonce: str) -> str:

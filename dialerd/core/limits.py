@@ -6,7 +6,7 @@ is written once, in SQL (number_held, sql/migrations/0006_rules.sql), because th
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dialerd.core.profile import Profile
@@ -27,6 +27,9 @@ _AFTER = {
     "conversation": ("connected",),
     "objection": ("objection", "dnc"),
 }
+# And what a tenant's own dispositions mean: whatever its code, a "no" is one.
+_MEANING_AFTER = {"refusal": "refusal", "no_interest": "refusal", "dnc": "dnc"}
+Meanings = tuple[tuple[str, str], ...]  # code of a disposition, what it means
 
 
 class LimitRefused(ValueError):
@@ -93,6 +96,12 @@ def of_profile(profile: Profile) -> tuple[tuple[Limit, ...], tuple[Lockout, ...]
         for each in profile.lockouts
     )
     return limits, lockouts
+
+
+def of_dispositions(lockout: Lockout, meanings: Meanings) -> Lockout:
+    """The same lockout after a tenant's own codes too."""
+    more = tuple(code for code, means in meanings if _MEANING_AFTER.get(means) in lockout.after)
+    return replace(lockout, after=tuple(dict.fromkeys(lockout.after + more)))
 
 
 def parameters(limits: Iterable[Limit], lockouts: Iterable[Lockout]) -> tuple[list[Any], list[Any]]:

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 
 from dialerd.core import ids
 
+AGENTS_CONTEXT = "dialerd-agents"  # of asterisk-conf/extensions.d: where agents log in by phone
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel of Asterisk: its id, its state ("Ring", "Up", …), its accountcode, and whether our app holds it."""
+    """A channel of Asterisk: its id, its state ("Ring", "Up", …), its accountcode, whether our app holds it, and its
+    context in the dialplan."""
 
     id: str
     state: str
     account: str
     in_app: bool
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +59,20 @@ def plan(
     ours = {c.id: c for c in channels if c.account == ids.ACCOUNT}
     seen = {b.attempt: ours[b.attempt].state for b in attempts if b.attempt in ours}
     gone = tuple(b.attempt for b in attempts if b.attempt not in ours and _is_lost(b))
-    orphans = tuple(id_ for id_ in ours if _we_named(id_) and ids.attempt_of(id_) not in owned)
+    orphans = tuple(
+        c.id for c in ours.values() if (_we_named(c.id) or _logged_in(c)) and ids.attempt_of(c.id) not in owned
+    )
     standing = {agent: channel for agent, channel in legs.items() if channel in ours}
     return Plan(seen, gone, orphans, standing, tuple(a for a in legs if a not in standing))
 
 
 def _is_lost(believed: Believed) -> bool:
     return believed.proved_alive or believed.age_seconds > believed.patience_seconds
+
+
+def _logged_in(channel: Channel) -> bool:
+    """An agent who called us: Asterisk gave the id, so the place tells. One in the dialplan is still on its way."""
+    return channel.context == AGENTS_CONTEXT and channel.in_app
 
 
 def _we_named(channel_id: str) -> bool:

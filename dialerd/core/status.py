@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any, Literal
 
 LinkState = Literal["up", "down", "connecting"]
-EventKind = Literal["agent", "call", "figures", "lagged"]
+EventKind = Literal["agent", "call", "figures", "lagged", "view"]
 
 
 class AgentUnknown(LookupError):
@@ -187,8 +187,8 @@ class LiveEvent:
     """Something that happened just now.
 
     `agent`: data has name, state, reason, since, attempt. `call`: attempt, campaign, state, outcome and the
-    masked number. `figures`: data is empty; the status is another one than before. `lagged`: the reader was
-    too slow, this is its last event.
+    masked number. `figures`: data is empty; the status is another one than before. `view`: what one agent sees
+    (core.agentview), for this agent alone. `lagged`: the reader was too slow, this is its last event.
     """
 
     kind: EventKind

@@ -14,14 +14,40 @@ from dialerd.clock import Clock
 from dialerd.core import ids
 from dialerd.core.agent import IN_CALL, AgentState, Do, IllegalStep
 from dialerd.core.agent import step as next_state
+from dialerd.core.agentview import Person
+from dialerd.core.disposition import Disposition
 from dialerd.core.status import AgentRefused, AgentStatus, AgentUnknown
+from dialerd.engine.calls import Call
 
 log = structlog.get_logger(__name__)
+_MORE = ("phone", "phone_trunk", "login_number", "pin_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What was said of a call. `callback_at`: when the person is to be called back; None: no time was agreed."""
+
+    disposition: Disposition
+    by: str
+    message: str | None = None
+    callback_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Preview:
+    """A contact that is held for an agent to look at; `asked`: they want it called; `attempt`: its call."""
+
+    campaign_id: int
+    person: Person
+    until: datetime
+    asked: bool = False
+    attempt: str | None = None
 
 
 @dataclass(slots=True)
 class Agent:
-    """One agent. `leg`: the channel of the standing phone call; `attempt`: the call they are reserved for or on."""
+    """One agent. `leg`: the channel of the standing phone call; `attempt`: the call they are reserved for or on;
+    `talked`: their last call, while nothing has been said of it; `said`: what was said of the one they are on."""
 
     id: int
     tenant_id: int
@@ -36,6 +62,18 @@ class Agent:
     leg: str | None = None
     attempt: str | None = None
     pause_after: str | None = None  # a pause asked for during a call: its reason
+    full_name: str = ""
+    phone: str | None = None
+    phone_trunk: str | None = None  # the phone is called at `phone` over this trunk; None: at its endpoint
+    login_number: str | None = None
+    pin_hash: str | None = None
+    on_hold: bool = False  # the person hears music, and not the agent
+    has_room: bool = False  # there is a waiting room, for a person on hold
+    muted: bool = False
+    talked: Call | None = None
+    said: Said | None = None
+    preview: Preview | None = None
+    notice: str = ""  # what became of the last thing that they asked for
 
     @property
     def bridge(self) -> str:
@@ -63,12 +101,24 @@ class Agents:
     def get(self, agent_id: int | None) -> Agent | None:
         return None if agent_id is None else self._agents.get(agent_id)
 
-    def named(self, name: str) -> Agent:
-        """Raises `AgentUnknown`."""
+    def named(self, who: str | int) -> Agent:
+        """By name, or by id. Raises `AgentUnknown`."""
         for agent in self._agents.values():
-            if agent.name == name:
+            if who in (agent.name, agent.id):
                 return agent
-        raise AgentUnknown(name)
+        raise AgentUnknown(str(who))
+
+    def signing_in(self, typed: str) -> list[Agent]:
+        """Whom somebody means who signs in with a name or a login number: of each tenant one, at most."""
+        return [a for a in self._agents.values() if typed in (a.name, a.login_number) and a.pin_hash and a.queues]
+
+    def at(self, channel: str) -> Agent | None:
+        """The agent whose leg a channel is."""
+        named = ids.agent_of(channel)
+        if named is not None or ids.is_attempt(channel):
+            agent = self.get(named)
+            return agent if agent is not None and agent.leg == channel else None
+        return next((agent for agent in self._agents.values() if agent.leg == channel), None)
 
     def load(self, rows: list[Mapping[str, Any]]) -> list[Agent]:
         """Takes over the agents of PostgreSQL: new ones come in, changed ones change, missing ones get no more calls
@@ -85,6 +135,9 @@ class Agents:
                 self._agents[id_] = agent
                 new.append(agent)
             agent.name, agent.endpoint, agent.queues = row["name"], row["endpoint"], frozenset(row["queues"])
+            for name in _MORE:
+                setattr(agent, name, row.get(name))
+            agent.full_name = row.get("full_name") or ""
         for id_ in [id_ for id_ in self._agents if id_ not in found]:
             if self._agents[id_].state is AgentState.OFFLINE:
                 del self._agents[id_]
@@ -101,11 +154,11 @@ class Agents:
         if after is agent.state:
             return
         before, agent.state = agent.state, after
-        agent.since, agent.reason = self._clock.now(), reason
+        agent.since, agent.reason, agent.notice = self._clock.now(), reason, ""
         monotonic = self._clock.monotonic()
         lasted, agent.since_monotonic = monotonic - agent.since_monotonic, monotonic
         if after is AgentState.OFFLINE:
-            agent.leg, agent.pause_after = None, None
+            agent.leg, agent.pause_after, agent.said = None, None, None
         log.info("agent.state", agent=agent.name, transition=f"{before} -[{do}]-> {after}", reason=reason)
         self._on_step(agent, before, lasted)
         if after not in IN_CALL:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from dialerd.core import attempt as core
+from dialerd.core.agentview import Person
 from dialerd.core.attempt import Event, Facts, State
 from dialerd.core.causes import Outcome
 from dialerd.core.reconcile import Believed
@@ -47,6 +48,8 @@ class Call:
     flow_next: str | None = None  # where it goes on when nobody came for it; None: to the message
     wait_seconds: float | None = None  # that its flow lets it wait for an agent; None: the campaign's grace
     cut_short: bool = False  # we ended it before it could end by itself
+    preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
+    person: Person | None = None  # what the agent is shown, once it is read
 
     @property
     def state(self) -> State:

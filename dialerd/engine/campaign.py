@@ -12,6 +12,7 @@ from dialerd.core import retry
 from dialerd.core.abandonment import Allowance
 from dialerd.core.campaign import NO_QUEUE
 from dialerd.core.causes import REACHED, Outcome
+from dialerd.core.disposition import NONE
 from dialerd.core.flow import FlowRefused, Script
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
@@ -61,8 +62,11 @@ class Campaign:
     tenant_max_calls: int | None = None
     broadcast: str | None = None  # the sound file that people hear; None: agents talk to them
     flow: str | None = None  # the IVR flow that answered people go through; None: none
-    script: Script | None = None  # that flow, when it can run
+    flow_script: Script | None = None  # that flow, when it can run
     flow_problem: str = ""  # why it cannot: then nothing is dialled
+    script: str = ""  # what agents read
+    preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
+    default_disposition: str = NONE  # of a call of which its agent says nothing
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -99,7 +103,7 @@ class Campaign:
     @property
     def wants_agents(self) -> bool:
         """Whether an answered call may need an agent."""
-        return self.broadcast is None and (self.script is None or self.script.flow.wants_agents)
+        return self.broadcast is None and (self.flow_script is None or self.flow_script.flow.wants_agents)
 
     @property
     def from_answer(self) -> bool:
@@ -133,9 +137,10 @@ class Campaign:
 _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
-    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast", "flow",
+    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast", "flow", "script", "preview_seconds",
+    "default_disposition",
 )  # fmt: skip
-_SETTINGS = (*_SAME, "script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
+_SETTINGS = (*_SAME, "flow_script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
 
 
 def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
@@ -168,4 +173,4 @@ def read_flow(campaign: Campaign, config: Flows) -> None:
     elif not script.flow.wants_agents and campaign.dial_mode != "power":
         campaign.flow_problem = f"flow {campaign.flow} wants no agents: such a campaign is dialled in mode power"
     else:
-        campaign.script = script
+        campaign.flow_script = script

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from dialerd.ari.leg import Legs
 from dialerd.ari.link import AriLink
 from dialerd.ari.transport import AriError, AriUnreachable
 from dialerd.clock import Clock
@@ -22,6 +23,7 @@ from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.node import Spawn
+from dialerd.engine.phones import Way
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +33,9 @@ _BRIDGE_TROUBLE = (404, 409)  # addChannel: no such bridge, or not ours; 400 and
 
 class Conversations:
     """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks.
-    `nobody_came` is told of each call whose grace is over."""
+    `nobody_came` is told of each call whose grace is over, `ended` of each conversation before its wrap-up begins,
+    `key` of what agents press; `shown` waits, for some turns of the loop, until a reserved agent's page has been told.
+    `tone`: the sound that an agent hears before a caller's voice."""
 
     def __init__(
         self,
@@ -43,6 +47,11 @@ class Conversations:
         doubt: Callable[[], None],
         nobody_came: Callable[[Call], None],
         run_flow: Callable[[Call], None] | None = None,
+        legs: Legs | None = None,
+        tone: str = "",
+        ended: Callable[[Agent, Call], None] = lambda agent, call: None,
+        key: Callable[[Agent, str], None] = lambda agent, key: None,
+        shown: Callable[[Agent], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -52,6 +61,11 @@ class Conversations:
         self._doubt = doubt
         self._on_nobody_came = nobody_came
         self._run_flow = run_flow
+        self._legs = legs or Legs(ari)
+        self._tone = tone
+        self._on_ended = ended
+        self._on_key = key
+        self._shown = shown
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -88,6 +102,10 @@ class Conversations:
 
     def offer(self, call: Call) -> None:
         """Gives a call that nobody talks on to a free agent, or lets it wait for the rest of its grace."""
+        if call.preview and (own := self._agents.get(call.for_agent)) is not None and _awaits(own, call):
+            self._agents.step(own, Do.READY)
+            self._reserve(own, call)
+            return
         free = self._agents.ready(call.campaign.queue_name, call.campaign.tenant_id)
         if free:
             awaited = self._calls.awaited() - {call.for_agent}
@@ -119,6 +137,7 @@ class Conversations:
         if agent is None or agent.attempt != call.attempt:
             return
         if agent.state is AgentState.ON_CALL:
+            self._on_ended(agent, call)
             self.wrap_up(agent, call.campaign.wrap_up_seconds)
         elif agent.state is AgentState.RESERVED:
             self.release(agent, "the caller hung up")
@@ -137,12 +156,19 @@ class Conversations:
         call.agent_id = agent.id
         agent.attempt = call.attempt
         call.joining = True
-        self._agents.step(agent, Do.RESERVE)
+        agent.preview = None
+        self._agents.step(agent, Do.RESERVE)  # the screen pop goes out here, before anything is asked of Asterisk
+        if self._tone and agent.leg is not None:
+            playback = ids.playback(agent.leg, secrets.token_hex(4))
+            tone = self._ari.play(agent.leg, playback, self._tone)
+            self._spawn(self._tried("play", agent.leg, tone), f"tone to {agent.name}")
         self._spawn(self._join(agent, call), f"join {call.attempt}")
 
     async def _join(self, agent: Agent, call: Call) -> None:
         refused: AriError | None = None
         try:
+            if self._shown is not None:
+                await self._shown(agent)
             await self._ari.join(agent.bridge, call.attempt)
         except AriUnreachable as error:
             log.warning("call.join_unknown", attempt=call.attempt, agent=agent.name, error=str(error))
@@ -203,13 +229,25 @@ class Conversations:
 
     # -- the agent's side -----------------------------------------------------------------------------------------
 
-    def connect(self, agent: Agent) -> None:
+    def connect(self, agent: Agent, way: Way | None = None) -> None:
         """Calls the agent's phone. Raises `AgentRefused` when it stands already."""
         if not self._ari.up:
             raise AgentRefused("ari_down", "Asterisk's ARI is not reachable: try again when /health says so")
         self._agents.step(agent, Do.CONNECT)
         agent.leg = ids.agent_leg(agent.id, secrets.token_hex(4))
-        self._spawn(self._call_phone(agent, agent.leg), f"phone of {agent.name}")
+        self._spawn(self._call_phone(agent, agent.leg, way or Way(agent.endpoint)), f"phone of {agent.name}")
+
+    def logged_in(self, agent: Agent, channel: str) -> None:
+        """The agent called us, and is who they say: this channel is their leg. Raises `AgentRefused` when another one
+        stands."""
+        self._agents.step(agent, Do.CONNECT)
+        agent.leg = channel
+        self._spawn(self._stand(agent, channel), f"leg of {agent.name}")
+
+    def follow(self, agent: Agent) -> None:
+        """Hears which keys the agent presses; nothing changes when it does already."""
+        if agent.leg is not None and self._legs.get(agent.leg) is None:
+            self._legs.take(agent.leg, lambda key: self._on_key(agent, key))
 
     def disconnect(self, agent: Agent) -> None:
         """Ends the agent's leg; the rest follows from its end."""
@@ -235,7 +273,11 @@ class Conversations:
         """Ends the call that the agent is on."""
         if agent.state is not AgentState.ON_CALL or agent.attempt is None:
             raise AgentRefused(f"agent_is_{agent.state}", "there is no call to hang up")
-        self._spawn(self._hang_up(agent.attempt), f"hang up {agent.attempt}")
+        self.end_call(agent.attempt)
+
+    def end_call(self, attempt: str) -> None:
+        """Hangs up a call; the rest follows from its end."""
+        self._spawn(self._hang_up(attempt), f"hang up {attempt}")
 
     def serve(self, agent: Agent) -> None:
         """A free agent takes their own callback, else the call that has waited longest, if any does."""
@@ -259,8 +301,7 @@ class Conversations:
 
     def leg_gone(self, channel: str) -> None:
         """An agent's leg ended."""
-        agent = self._agents.get(ids.agent_of(channel))
-        if agent is not None and agent.leg == channel:
+        if (agent := self._agents.at(channel)) is not None:
             self.leg_down(agent, "the phone hung up")
 
     def leg_down(self, agent: Agent, reason: str) -> None:
@@ -291,13 +332,13 @@ class Conversations:
         else:
             self.resume_wrap_up(agent, seconds)
 
-    async def _call_phone(self, agent: Agent, leg: str) -> None:
+    async def _call_phone(self, agent: Agent, leg: str, way: Way) -> None:
         try:
-            await self._ari.call_phone(leg, agent.endpoint, agent.id, ids.ACCOUNT, _PHONE_RINGS_SECONDS)
+            await self._ari.call_phone(leg, way.endpoint, agent.id, ids.ACCOUNT, _PHONE_RINGS_SECONDS, way.shows)
         except (AriError, AriUnreachable) as error:
-            log.warning("agent.phone_failed", agent=agent.name, endpoint=agent.endpoint, error=str(error))
+            log.warning("agent.phone_failed", agent=agent.name, phone=way.words, error=str(error))
             if agent.leg == leg:
-                self._agents.step(agent, Do.LEG_DOWN, f"the phone '{agent.endpoint}' could not be called")
+                self._agents.step(agent, Do.LEG_DOWN, f"the phone '{way.words}' could not be called")
 
     async def _stand(self, agent: Agent, channel: str) -> None:
         try:
@@ -308,5 +349,11 @@ class Conversations:
             await self._hang_up(channel)
             return
         if agent.leg == channel and agent.state is AgentState.CONNECTING:
+            self.follow(agent)
             self._agents.step(agent, Do.LEG_UP)
             self.serve(agent)
+
+
+def _awaits(agent: Agent, call: Call) -> bool:
+    """Whether an agent looked at this person, had them called, and is still there for them."""
+    return agent.state is AgentState.PAUSED and agent.preview is not None and agent.preview.attempt == call.attempt

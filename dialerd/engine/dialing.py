@@ -6,7 +6,7 @@ or a trunk, never count on the same one.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,7 +40,7 @@ _FAILED_SECONDS = 1.0  # how long a campaign rests after a claim that failed
 # how long not to ask again; other gates: a second
 _IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0, "still_looking": 0.0}
 _NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
-_COUNTRY_OF = country_of()
+COUNTRY_OF = country_of()
 _DB_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -98,7 +98,7 @@ class Dialing:
         under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._node.claims.add(under_way)
         try:
-            judgement = campaign.judge(self._node.zone_sets, _COUNTRY_OF, self._clock.now())
+            judgement = campaign.judge(self._node.zone_sets, COUNTRY_OF, self._clock.now())
             await self._note_windows(campaign, judgement)
             result = await self.claim(campaign, lines, judgement)
             fresh = self._begin(campaign, result)
@@ -118,6 +118,39 @@ class Dialing:
             self._refusals[campaign.id] = None
             await self.place(fresh, trunk, judgement.until)
 
+    async def one(
+        self,
+        campaign: Campaign,
+        trunk: Trunk,
+        take: Callable[[Judgement], Awaitable[Claim]],
+        begun: Callable[[Call], None],
+    ) -> str | None:
+        """Dials one contact that somebody asks for: `take` claims it, and `begun` is told of its call before it is
+        placed. Returns why it was not claimed, or None."""
+        if self.room(campaign.trunk) < 1:
+            return "trunk_busy"
+        self._to_claim[campaign.trunk].take(1)
+        under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._node.claims.add(under_way)
+        fresh: list[Call] = []
+        try:
+            judgement = campaign.judge(self._node.zone_sets, COUNTRY_OF, self._clock.now())
+            result = await take(judgement)
+            if result.refusal == "judgement_too_old":
+                campaign.judged = None
+            fresh = self._begin(campaign, result)
+        except _DB_ERRORS as error:
+            log.warning("claim.failed", campaign=campaign.id, error=str(error) or type(error).__name__)
+            return "postgres_down"
+        finally:
+            self._node.claims.discard(under_way)
+            under_way.set_result(None)
+            self._to_claim[campaign.trunk].give_back(1 - len(fresh))
+        for call in fresh:
+            begun(call)
+        await self.place(fresh, trunk, judgement.until)
+        return result.refusal
+
     async def _note_windows(self, campaign: Campaign, judgement: Judgement) -> None:
         """Which zones are open goes on record when it changes: the decision about every contact of the others."""
         judged = judgement.terms.version, judgement.open
@@ -125,7 +158,7 @@ class Dialing:
             return
         campaign.noted = judged
         now, sets = self._clock.now(), dict(self._node.zone_sets)
-        shut = await asyncio.to_thread(closed_zones, judgement, sets, _COUNTRY_OF, now)
+        shut = await asyncio.to_thread(closed_zones, judgement, sets, COUNTRY_OF, now)
         zones = {zone for members in sets.values() for zone in members}
         self._node.ledger.put(record.windows(campaign, judgement.terms.version, zones - shut.keys(), shut, now))
 

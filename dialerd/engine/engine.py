@@ -23,10 +23,12 @@ from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Kind, State
 from dialerd.core.callerid import CallEnd, Selection, Usage, end_of
 from dialerd.core.causes import NOT_PLAYED
+from dialerd.core.disposition import Choices
 from dialerd.core.phone import masked
 from dialerd.core.retry import after
-from dialerd.core.status import AgentRefused, Decision, Health, Link, LiveEvent, Status, to_json
+from dialerd.core.status import Decision, Health, Link, LiveEvent, Status, to_json
 from dialerd.engine import record, report
+from dialerd.engine.agency import Agency
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.bookkeeper import Bookkeeper
 from dialerd.engine.bus import Bus
@@ -96,32 +98,33 @@ class Engine:
         self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
         self._ari = AriLink(config.ari, clock, self._ari_event, self._ari_changed)
         self._lessons = Lessons(clock, self._campaigns)
-        self._conversations = Conversations(
-            self._calls,
-            self._agents,
-            self._ari,
-            clock,
-            self._spawn,
-            self._doubt,
-            self._lessons.nobody_came,
-            lambda call: self._ivr.begin(call),
-        )
         self._legs = Legs(self._ari)
-        self._stasis = Stasis(self._calls, self._conversations, self._legs)
+        self._conversations = Conversations(
+            self._calls, self._agents, self._ari, clock, self._spawn, self._doubt, self._lessons.nobody_came,
+            lambda call: self._ivr.begin(call), self._legs, config.agents.tone,
+            lambda agent, call: self.agency.talk_ended(agent, call), lambda agent, key: self.agency.key(agent, key),
+            lambda agent: self.agency.shown(agent),
+        )  # fmt: skip
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
             lambda: self._db.pool, self.gate, self._spawn,
         )  # fmt: skip
         talk = self._conversations
         self._ivr = Ivr(self._node, self._legs, talk.offer, talk.to_message, self._flow_broken, self._doubt)
-        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir)
+        choices = Choices()
         self._loader = Loader(
             config, clock, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._directory,
-            self._campaign_changed, self._stir,
+            self._campaign_changed, self._stir, choices,
         )  # fmt: skip
         self._dialing = Dialing(
             self._node, self._ami, self._desk, lambda claimed: self._pacer.claimed(claimed), self._loader.used_up
         )
+        self.agency = Agency(
+            self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining
+        )
+        logins = self.agency.phone_logins
+        self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived)
+        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, logins.channels)
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 
@@ -151,6 +154,7 @@ class Engine:
         if call.state is State.ENDED:
             self._finish(call, event)
         else:
+            self.agency.learned(call, event.kind)
             self._lessons.learned(call, event)
             self._ledger.put(*record.learned(call, event))
             if core.is_settling(call.facts) and event.kind in (Kind.HUNG_UP, Kind.REFUSED):
@@ -184,6 +188,7 @@ class Engine:
         self._ami.forget(call.attempt)
         self._ivr.call_ended(call.attempt)
         self._conversations.call_ended(call)
+        self.agency.call_ended(call)
         self._spawn(self._release(call.attempt, end_of(call.facts, outcome, ended_at)), f"release {call.attempt}")
 
     def _flow_broken(self, call: Call, why: str) -> None:
@@ -202,6 +207,7 @@ class Engine:
         self._lessons.stepped(agent, before, seconds)
         self._ledger.put(record.agent_step(agent, self._config.node))
         self._bus.publish("agent", to_json(agent.status()))
+        self.agency.stepped(agent, before)
         self._stir()
 
     def _stir(self) -> None:
@@ -375,26 +381,23 @@ class Engine:
 
     async def agent_connect(self, name: str) -> None:
         """See web/port.py."""
-        agent = self._agents.named(name)
-        if self._draining:
-            raise AgentRefused("draining", "this dialerd is stopping: no phone is connected any more")
-        self._conversations.connect(agent)
+        await self.agency.connect(name)
 
     async def agent_disconnect(self, name: str) -> None:
         """See web/port.py."""
-        self._conversations.disconnect(self._agents.named(name))
+        await self.agency.disconnect(name)
 
     async def agent_pause(self, name: str, reason: str) -> None:
         """See web/port.py."""
-        self._conversations.pause(self._agents.named(name), reason)
+        await self.agency.pause(name, reason)
 
     async def agent_ready(self, name: str) -> None:
         """See web/port.py."""
-        self._conversations.ready(self._agents.named(name))
+        await self.agency.ready(name)
 
     async def agent_hangup(self, name: str) -> None:
         """See web/port.py."""
-        self._conversations.hang_up_call(self._agents.named(name))
+        await self.agency.hangup(name)
 
     def _call_data(self, call: Call) -> dict[str, Any]:
         outcome = call.outcome.value if call.state is State.ENDED else None

@@ -54,7 +54,7 @@ class Ivr:
 
     def begin(self, call: Call) -> None:
         """A call enters its campaign's flow, or goes on at `call.flow_node`."""
-        script = call.campaign.script
+        script = call.campaign.flow_script
         if script is None:
             self._fail(call, call.campaign.flow_problem or "the campaign's flow cannot be read")
             return

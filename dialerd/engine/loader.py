@@ -8,13 +8,18 @@ import structlog
 
 from dialerd.clock import Clock
 from dialerd.config import Config
+from dialerd.core.agent import AgentState
+from dialerd.core.attempt import Facts
 from dialerd.core.causes import Outcome
+from dialerd.core.disposition import Choices
+from dialerd.core.retry import History
 from dialerd.engine import reconciler
 from dialerd.engine.agents import Agents
+from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign, from_row, read_flow
 from dialerd.engine.directory import Directory
 from dialerd.live.callerids import CallerIds
-from dialerd.store import callerids, terms
+from dialerd.store import callerids, dispositions, terms
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -23,6 +28,7 @@ _Q = queries("engine")
 _COUNTS, _PENDING, _AGENTS = _Q.counts, _Q.pending, _Q.agents
 _PUT_TRUNK, _COMPLETE = _Q.put_trunk, _Q.complete
 _CAMPAIGNS = queries("terms").campaigns
+_UNSAID = queries("agents").unsaid
 
 _AGAIN_SECONDS = 1.0
 
@@ -41,6 +47,7 @@ class Loader:
         directory: Directory,
         on_state: Callable[[Campaign, str | None], None],
         on_loaded: Callable[[], None],
+        choices: Choices | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -51,6 +58,7 @@ class Loader:
         self._directory = directory
         self._on_state = on_state
         self._on_loaded = on_loaded
+        self._choices = choices or Choices()
         self._stale: set[str] = set()
         self._used_up: set[int] = set()
         self._wake = asyncio.Event()
@@ -134,9 +142,22 @@ class Loader:
 
     async def _load_directory(self, pool: asyncpg.Pool) -> None:
         self._directory.load(await callerids.campaigns(pool), await callerids.tenants(pool))
+        self._choices.load(await dispositions.load(pool))
 
     async def _load_agents(self, pool: asyncpg.Pool) -> None:
         rows = await pool.fetch(_AGENTS)
         by_id = {row["id"]: row for row in rows}
-        for agent in self._agents.load(rows):
+        new = self._agents.load(rows)
+        for agent in new:
             reconciler.restore(agent, by_id[agent.id], self._config.node)
+        if new:
+            await self._restore_wrap_ups(pool)
+
+    async def _restore_wrap_ups(self, pool: asyncpg.Pool) -> None:
+        """The calls of which agents had said nothing yet when the daemon before us ended."""
+        for row in await pool.fetch(_UNSAID, self._config.node):
+            agent, campaign = self._agents.get(row["for_agent"]), self._campaigns.get(row["campaign_id"])
+            if agent is not None and campaign is not None and agent.state is AgentState.WRAP_UP:
+                history = History(row["attempts"], row["tries"])
+                claimed = Facts(row["claimed_at"])
+                agent.talked = Call(row["id"], campaign, row["contact_id"], row["e164"], history, claimed, 0.0)

@@ -13,6 +13,7 @@ from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call, waits_or_rings
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.node import Node
+from dialerd.engine.phones import legs_on
 from dialerd.pacing.snapshot import Line, Snapshot
 
 _AT_WORK = frozenset({AgentState.READY, AgentState.RESERVED, AgentState.ON_CALL, AgentState.WRAP_UP})
@@ -54,6 +55,7 @@ def headroom(node: Node, campaign: Campaign, trunk: Trunk) -> int:
     """How many more calls the trunk and the tenant carry, those that are being claimed counted."""
     campaigns = node.campaigns.values()
     on_trunk = node.calls.on_trunk(campaign.trunk) + sum(c.claiming for c in campaigns if c.trunk == campaign.trunk)
+    on_trunk += legs_on(node.agents, campaign.trunk)
     room = trunk.max_calls - on_trunk
     if campaign.tenant_max_calls is None:
         return room
@@ -85,8 +87,9 @@ def _is_for(campaign: Campaign, queues: Collection[str], tenant_id: int) -> bool
 
 
 def _lacks_agent(call: Call) -> bool:
-    """A line whose agent is reserved already does not need another one, nor does one that is over."""
-    return call.agent_id is None and call.facts.hung_up_at is None
+    """A line whose agent is reserved already does not need another one, nor does one that is over, nor one that an
+    agent has called for themselves."""
+    return call.agent_id is None and call.facts.hung_up_at is None and not call.preview
 
 
 def _talking(crew: Iterable[Agent], now: float) -> Iterable[float]:

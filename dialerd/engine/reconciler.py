@@ -33,9 +33,17 @@ _LIVE_ATTEMPTS = queries("engine").live_attempts
 
 
 class Reconciler:
-    """`done` says whether one has succeeded since the last loss: before that nothing is dialled."""
+    """`done` says whether one has succeeded since the last loss: before that nothing is dialled. `logging_in`: channels
+    of callers who may turn out to be agents."""
 
-    def __init__(self, node: Node, conversations: Conversations, ari: AriLink, on_done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        conversations: Conversations,
+        ari: AriLink,
+        on_done: Callable[[], None],
+        logging_in: Callable[[], set[str]] = set,
+    ) -> None:
         self._node = node
         self._config = node.config
         self._clock = node.clock
@@ -45,6 +53,7 @@ class Reconciler:
         self._conversations = conversations
         self._ari = ari
         self._on_done = on_done
+        self._logging_in = logging_in
         self._wanted = asyncio.Event()
         self.done = False
 
@@ -83,7 +92,7 @@ class Reconciler:
         # Bridges first: a call that ends between the two is then just gone, and does not look forsaken.
         bridges = await self._ari.bridges()
         channels = await self._ari.channels()
-        owned = {call.attempt for call in self._calls} | set(self._agents.legs().values())
+        owned = {call.attempt for call in self._calls} | set(self._agents.legs().values()) | self._logging_in()
         result = plan(channels, believed, legs, owned)
         now = self._clock.now()
         for attempt, status in result.seen.items():
@@ -99,6 +108,9 @@ class Reconciler:
         for bridge in bridges:
             agent = self._agents.get(ids.agent_of(bridge))
             if ids.agent_of(bridge) is not None and (agent is None or agent.leg is None):
+                await self._ari.end_bridge(bridge)
+            holder = self._agents.get(ids.holder_of(bridge))
+            if ids.holder_of(bridge) is not None and (holder is None or not holder.has_room):
                 await self._ari.end_bridge(bridge)
 
     async def _take_over(self, pool: asyncpg.Pool) -> None:
@@ -144,6 +156,8 @@ class Reconciler:
         for agent in self._agents:
             if agent.leg in in_app and agent.state is AgentState.CONNECTING:
                 self._conversations.leg_answered(agent.id, agent.leg or "")
+            elif agent.leg in in_app:
+                self._conversations.follow(agent)
         alone = []
         for channel in channels:
             call = self._calls.get(channel.id)
@@ -152,10 +166,13 @@ class Reconciler:
             if call.facts.left_at is not None or call.facts.hung_up_at is not None:
                 continue
             bridge = where.get(channel.id)
-            partner = self._agents.get(ids.agent_of(bridge or ""))
+            holder = ids.holder_of(bridge or "")
+            partner = self._agents.get(holder or ids.agent_of(bridge or ""))
             # An agent whose leg is gone leaves the bridge, and the caller in it, behind.
-            if partner is not None and bridge is not None and where.get(partner.leg or "") == bridge:
-                self._put_together(call, partner, bridge)
+            if partner is not None and bridge is not None and where.get(partner.leg or "") == partner.bridge:
+                partner.on_hold = holder is not None
+                partner.has_room = partner.has_room or partner.on_hold
+                self._put_together(call, partner, partner.bridge)
             elif not call.waits and not call.in_flow:
                 call.agent_id = None
                 alone.append(call)

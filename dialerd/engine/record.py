@@ -7,9 +7,10 @@ from typing import Any
 from dialerd.core import attempt as core
 from dialerd.core.attempt import Event, State
 from dialerd.core.causes import Outcome
+from dialerd.core.disposition import Effect
 from dialerd.core.retry import Retry
 from dialerd.core.schedule import Verdict
-from dialerd.engine.agents import Agent
+from dialerd.engine.agents import Agent, Said
 from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 
@@ -55,6 +56,17 @@ def flow_values(call: Call, at: datetime, flow: str, values: Mapping[str, str]) 
     """What a flow's node puts on a call's record."""
     detail = {"flow": flow, "node": call.flow_node, "values": dict(values)}
     return {"event": _about(call) | {"at": _text(at), "kind": "flow.set", "detail": detail}}
+
+
+def disposed(call: Call, agent: Agent, said: Said, becomes: Effect, at: datetime) -> Row:
+    """What an agent said of a call that has ended, and what follows from it."""
+    about = {"attempt_id": call.attempt, "at": _text(at), "by": said.by, "agent_id": agent.id}
+    word = said.disposition
+    fate = {
+        "contact": becomes.contact, "next_at": _text(becomes.next_at), "number": becomes.number,
+        "callback": becomes.callback,
+    }  # fmt: skip
+    return {"disposition": about | {"code": word.code, "meaning": word.meaning.value, "message": said.message} | fate}
 
 
 def agent_step(agent: Agent, node: str) -> Row:

@@ -1,6 +1,6 @@
 """ARI's events, handed to whom they concern. A malformed event is logged and dropped; it never stops the stream."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +16,20 @@ log = structlog.get_logger(__name__)
 
 
 class Stasis:
-    """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`."""
+    """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
+    `login_arrived(channel, from)` is told of these."""
 
-    def __init__(self, calls: Calls, conversations: Conversations, legs: Legs) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        conversations: Conversations,
+        legs: Legs,
+        login_arrived: Callable[[str, str], None] = lambda channel, number: None,
+    ) -> None:
         self._calls = calls
         self._legs = legs
         self._conversations = conversations
+        self._login_arrived = login_arrived
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """One event of the websocket. Never raises, never waits."""
@@ -40,6 +48,8 @@ class Stasis:
             self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
+        elif args == ["login"]:
+            self._login_arrived(channel, _text(event["channel"]["caller"]["number"]))
         else:
             log.warning("ari.stranger", channel=channel[:80], args=[str(a)[:40] for a in args[:4]])
 

@@ -9,7 +9,7 @@ from typing import Any
 from dialerd.core.abandonment import Allowance
 from dialerd.core.abandonment import of_profile as of_abandonment
 from dialerd.core.calendar import MIDNIGHT, Window
-from dialerd.core.limits import Limit, Lockout, of_profile, parse
+from dialerd.core.limits import Limit, Lockout, Meanings, of_dispositions, of_profile, parse
 from dialerd.core.profile import ProfileRefused
 from dialerd.core.terms import Terms
 from dialerd.places import schedules
@@ -22,18 +22,20 @@ def of_campaign(row: Mapping[str, Any]) -> Terms:
     settings = schedules.Settings(
         windows, row["legal_profile"], row["purpose"], row["skips_holidays"], tuple(row["extra_days_off"])
     )
-    limits = tuple(row["limits"]), row["abandon_lockout_seconds"]
+    limits = tuple(row["limits"]), row["abandon_lockout_seconds"], tuple(sorted(row["dispositions"].items()))
     return _terms(settings, limits, f"{row['schedule_version']}.{row['version']}", row["year"])
 
 
 @lru_cache(maxsize=256)
-def _terms(settings: schedules.Settings, limits: tuple[tuple[str, ...], int], version: str, year: int) -> Terms:
+def _terms(
+    settings: schedules.Settings, limits: tuple[tuple[str, ...], int, Meanings], version: str, year: int
+) -> Terms:
     """Kept, because who hands out batches or asks why reads the same campaign again and again."""
     return Terms(schedules.build(settings, year), *_limits(settings.legal_profile, *limits), version)
 
 
 def _limits(
-    legal_profile: str | None, texts: tuple[str, ...], lockout_seconds: int
+    legal_profile: str | None, texts: tuple[str, ...], lockout_seconds: int, meanings: Meanings
 ) -> tuple[tuple[Limit, ...], tuple[Lockout, ...]]:
     limits = tuple(parse(text) for text in texts)
     own = Lockout("abandon", ("abandoned",), lockout_seconds)
@@ -45,7 +47,8 @@ def _limits(
     if legal is None:
         return limits, lockouts
     more, locks = of_profile(legal)
-    return limits + more, lockouts + tuple(replace(lock, name=f"{legal.name}_{lock.name}") for lock in locks)
+    named = (replace(lock, name=f"{legal.name}_{lock.name}") for lock in locks)
+    return limits + more, lockouts + tuple(of_dispositions(lock, meanings) for lock in named)
 
 
 def allowance(legal_profile: str | None) -> Allowance:

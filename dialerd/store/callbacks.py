@@ -86,6 +86,19 @@ async def add(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, wanted: Want
     return int(row["id"])
 
 
+async def judged(
+    pool: Any, tenant_id: int, campaign_id: int, e164: str, at: str, zone: str | None, now: datetime
+) -> datetime:
+    """The moment of a callback that is agreed on during a call; nothing is written. Raises as `add` does."""
+    schedule = (await terms.of(pool, campaign_id, now)).schedule
+    row = await pool.fetchrow(_CONTACT, tenant_id, campaign_id, e164)
+    if row is None:
+        raise NotFound(f"{e164} is not in this campaign")
+    found = moment(at, row["zones"], zone, now)
+    await asyncio.to_thread(_check_open, schedule, row["zones"], found)
+    return found
+
+
 async def agreed(pool: asyncpg.Pool, tenant_id: int, campaign_id: int | None = None) -> list[Callback]:
     """The callbacks of a campaign or of all, the next one first; at most `MAX_LISTED`."""
     return [Callback(**row) for row in await pool.fetch(_AGREED, tenant_id, campaign_id, MAX_LISTED)]

@@ -79,6 +79,9 @@ class Campaign:
     flow: str | None
     local_presence: bool
     sticky_caller_id: bool
+    script: str
+    preview_seconds: int
+    default_disposition: str
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -11,15 +11,18 @@ from dialerd.config import Config
 from dialerd.fastagi.desk import Desk
 from dialerd.live.callerids import CallerIds
 from dialerd.web import callbacks, contacts, stats, why
+from dialerd.web.agent import AgentDoors
 from dialerd.web.app import Surface
 from dialerd.web.batch import BatchDoors
 from dialerd.web.callerid_pools import CallerIdPoolDoors
 from dialerd.web.callerids import CallerIdDoors
 from dialerd.web.dashboard import Dashboard
 from dialerd.web.database import Database
+from dialerd.web.dispositions import DispositionDoors
 from dialerd.web.lines import LineDoors
 from dialerd.web.lists import ListDoors
 from dialerd.web.numbers import NumberDoors
+from dialerd.web.port import AgentDesk
 from dialerd.web.rules import RuleDoors
 
 
@@ -37,9 +40,11 @@ def routes(
     redis: Redis,
     clock: Clock | None = None,
     caller_ids: CallerIdService | None = None,
+    desk: AgentDesk | None = None,
 ) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
-    whoever is not signed in, unless they have a token of their own. Without `caller_ids` nobody is given one."""
+    whoever is not signed in, unless they have a token of their own. Without `caller_ids` nobody is given one. `desk`:
+    the engine's agents; None: no doors of theirs."""
     clock = clock or Clock()
     batch = config.batch
 
@@ -51,7 +56,10 @@ def routes(
         ]
 
     def all_of(surface: Surface) -> list[BaseRoute]:
+        token = config.web.token.get_secret_value()
         return [
+            *(AgentDoors(surface, desk, database, clock, token).routes() if desk is not None else ()),
+            *DispositionDoors(surface, database).routes(),
             *BatchDoors(batch, database, clock).routes(),
             *ListDoors(surface, batch, database).routes(),
             *NumberDoors(surface, batch, database).routes(),

@@ -81,13 +81,13 @@ def create_app(
             Route("/status", surface.status),
             Route("/events", surface.events),
             Route("/agents", surface.agents),
+            *api(surface),
             Route("/agents/{name}", surface.agent_verb, methods=["POST"]),  # the page's form: verb=…
             Route("/agents/{name}/{verb}", surface.agent_verb, methods=["POST"]),
             Route("/login", surface.login_page, methods=["GET"]),
             Route("/login", surface.login, methods=["POST"]),
             Route("/login-links", surface.login_links, methods=["POST"]),
             Route("/logout", surface.logout, methods=["POST"]),
-            *api(surface),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[

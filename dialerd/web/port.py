@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
+from dialerd.core.agentview import AgentView, Identity
 from dialerd.core.status import Health, LiveEvent, Status
 
 
@@ -33,3 +35,54 @@ class Engine(Protocol):
 
     async def agent_hangup(self, name: str) -> None:
         """End the agent's call, keep the leg."""
+
+
+class AgentDesk(Protocol):
+    """What agents see and do. `who`: a name or an id. All but the first two raise `AgentUnknown`; verbs `AgentRefused`
+    too."""
+
+    async def sign_in(self, typed: str, pin: str, address: str) -> Identity | None:
+        """Who has this name or login number and this PIN. Raises `AgentRefused` after too many wrong tries."""
+
+    def identity(self, agent_id: int) -> Identity | None:
+        """An agent who may be signed in, as they are now."""
+
+    def tenant_of(self, who: str | int) -> int:
+        """The agent's tenant."""
+
+    def view(self, who: str | int) -> AgentView:
+        """What the agent sees now."""
+
+    def subscribe(self, who: str | int) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
+        """`view` events of one agent, the present first. Raises `AgentRefused` when too many listen."""
+
+    async def connect(self, who: str | int) -> None: ...
+
+    async def disconnect(self, who: str | int) -> None: ...
+
+    async def pause(self, who: str | int, reason: str) -> None: ...
+
+    async def ready(self, who: str | int) -> None: ...
+
+    async def hangup(self, who: str | int) -> None: ...
+
+    async def hold(self, who: str | int) -> None: ...
+
+    async def unhold(self, who: str | int) -> None: ...
+
+    async def mute(self, who: str | int) -> None: ...
+
+    async def unmute(self, who: str | int) -> None: ...
+
+    async def dtmf(self, who: str | int, digits: str) -> None: ...
+
+    async def dispose(
+        self, who: str | int, code: str, by: str, message: str | None, callback_at: datetime | None, attempt: str | None
+    ) -> None:
+        """Says something of the agent's call."""
+
+    async def preview_next(self, who: str | int, campaign: str | None) -> None: ...
+
+    async def preview_skip(self, who: str | int, reason: str, seconds: float) -> None: ...
+
+    async def preview_call(self, who: str | int) -> None: ...

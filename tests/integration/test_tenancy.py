@@ -18,6 +18,7 @@ import pytest
 from dialerd import config
 from dialerd.core.campaign import Draft
 from dialerd.core.contactfile import contacts_of
+from dialerd.core.disposition import Disposition, Meaning
 from dialerd.core.limits import Limit
 from dialerd.core.selection import Selection
 from dialerd.pacing.learner import Learner
@@ -28,6 +29,7 @@ from dialerd.store import (
     campaigns,
     consents,
     contact_pages,
+    dispositions,
     dnc,
     schedules,
     settings,
@@ -92,6 +94,13 @@ async def company(pool: asyncpg.Pool, name: str) -> Company:
     await pool.execute(
         "INSERT INTO dnc_prefixes (prefix, list_id) SELECT 35844, id FROM dnc_lists WHERE tenant_id = $1 LIMIT 1",
         tenant.id,
+    )
+    sale = Disposition("sale", "Sale", Meaning.SALE, 1)
+    await dispositions.put(own, tenant.id, None, sale, "test")
+    await pool.execute(
+        "INSERT INTO previews (contact_id, tenant_id, campaign_id, agent_id, until)"
+        " SELECT max(id), $1, $2, $3, now() FROM contacts WHERE campaign_id = $2",
+        *(tenant.id, id_, agent.id),
     )
     await pool.execute("INSERT INTO inputs (tenant_id, attempt_id, digits) VALUES ($1, $2, '1')", tenant.id, attempt)
     await pool.execute("SELECT seal_v1(1000)")

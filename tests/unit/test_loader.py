@@ -35,4 +35,4 @@ async def test_what_could_not_be_read_is_read_again_without_another_notification
         await asyncio.wait_for(loaded.wait(), 10)
     finally:
         task.cancel()
-    assert pool.asked == 5  # the campaigns of caller IDs; again, and their tenants, the zone sets, the campaigns
+    assert pool.asked == 6  # the campaigns of caller IDs; again, and their tenants, dispositions, zone sets, campaigns

@@ -159,3 +159,23 @@ async def test_a_wrap_up_that_nobody_times_ends_at_its_limit() -> None:
     agent.since -= timedelta(seconds=5)
     await reconcile(stage, standing(stage))
     assert stage.states()[0] != "wrap_up"
+
+
+async def test_a_person_on_hold_is_with_their_agent_also_after_a_restart() -> None:
+    """[F7] They are in the agent's waiting room, alone; the name of it says whose they are."""
+    stage = Stage(agents=2)
+    talking(stage)
+    stage.agent(1).attempt = None
+    await reconcile(stage, standing(stage) | {"dialerd-hold-1": [ATTEMPT]})
+    assert stage.states() == ["on_call", "ready"]
+    agent = stage.agent(1)
+    assert (agent.attempt, agent.on_hold, agent.has_room) == (ATTEMPT, True, True)
+    assert stage.ari.joins == []
+
+
+async def test_a_person_on_hold_whose_agent_is_gone_goes_to_the_next_one() -> None:
+    stage = Stage(agents=2)
+    talking(stage)
+    await reconcile(stage, {"dialerd-hold-1": [ATTEMPT], "dialerd-agent-2": [stage.agent(2).leg or ""]})
+    assert stage.states() == ["offline", "reserved"]
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
