@@ -59,7 +59,8 @@ class Ivr:
             self._fail(call, call.campaign.flow_problem or "the campaign's flow cannot be read")
             return
         call.in_flow = True
-        task = asyncio.create_task(self._run(call, script), name=f"flow of {call.attempt}")
+        leg = self._legs.take(call.attempt, lambda key: self._pressed(call, key))  # at once: no key goes unheard
+        task = asyncio.create_task(self._run(call, leg, script), name=f"flow of {call.attempt}")
         self._running[call.attempt] = task
         task.add_done_callback(lambda done: self._reap(call, done))
 
@@ -94,10 +95,9 @@ class Ivr:
 
     # -- the way through ------------------------------------------------------------------------------------------
 
-    async def _run(self, call: Call, script: Script) -> None:
+    async def _run(self, call: Call, leg: Leg, script: Script) -> None:
         flow = script.flow
         name: str | None = call.flow_node if call.flow_node in flow.nodes else flow.start
-        leg = self._legs.take(call.attempt, lambda key: self._pressed(call, key))
         try:
             for _ in range(_MOST_STEPS):
                 if name is None:

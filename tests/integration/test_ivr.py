@@ -148,6 +148,14 @@ async def test_every_key_is_on_record_in_order_with_its_node_and_leads_where_it_
     }  # fmt: skip
 
 
+async def test_a_batch_whose_reply_was_lost_writes_its_keys_once(pool: asyncpg.Pool) -> None:
+    row = {"tenant_id": 1, "attempt_id": ATTEMPT, "node_name": "menu", "at": "2026-11-20T10:00:00+00:00"}
+    rows = [{"input": {**row, "digits": key}} for key in "210*#"]
+    send = "SELECT record_v3('00000000-0000-4000-8000-000000000001', 'n', 1, $1)"
+    assert [await pool.fetchval(send, rows), await pool.fetchval(send, rows)] == [True, False]
+    assert "".join(r["digits"] for r in await pool.fetch("SELECT digits FROM inputs ORDER BY id")) == "210*#"
+
+
 @pytest.mark.accepts("IVR-02")
 async def test_who_presses_2_and_hangs_up_at_once_has_opted_out_all_the_same(pool: asyncpg.Pool) -> None:
     stage = Stage(pool)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dialerd.paths import shipped
+from lab.proxy import Proxy
 from lab.subscribers import Behaviour, number
 from tests.live.place import Place, subscribers
 from tests.terms import add_contacts
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.live
 PEOPLE, ONE, TWO = Behaviour.PERSON, Behaviour.PRESSES_1, Behaviour.PRESSES_2
 
 
-def configure(place: Place, tmp_path: Path, **texts: str) -> None:
-    """Gives the daemon these flows and the shipped ones, with their texts spoken."""
+def configure(place: Place, tmp_path: Path, url: str | None = None, **texts: str) -> None:
+    """Gives the daemon these flows and the shipped ones, with their texts spoken; `url`: another way to ARI."""
     folder, speaker = tmp_path / "flows", tmp_path / "speak.py"
     folder.mkdir()
     for part in (tmp_path, *tmp_path.parents[:2]):
@@ -31,6 +32,7 @@ def configure(place: Place, tmp_path: Path, **texts: str) -> None:
     speaker.write_text(SPEAKER.replace("LOG", repr(str(tmp_path / "spoken"))))
     place.configure(
         dialing={"drain_seconds": 20.0, "reconcile_seconds": 2.0},
+        ari={} if url is None else {"url": url},
         flows={
             "folder": str(folder), "sounds": [str(tmp_path / "elsewhere")], "prompts": str(tmp_path / "prompts"),
             "tts_command": [sys.executable, str(speaker), "{language}", "{file}"],
@@ -104,6 +106,44 @@ async def test_a_flow_without_agents_needs_none_and_survives_the_daemon(place: P
         await place.until_outcomes(played=2)
     longest = await place.pool.fetchval("SELECT max(extract(epoch FROM ended_at - answered_at))::float FROM attempts")
     assert longest < 45, "the flow did not end the call"
+
+
+SHORT = """\
+[nodes.person]
+type = "play"
+prompt = "vm-theperson"
+next = "bye"
+[nodes.bye]
+type = "hangup"
+"""  # two seconds
+
+
+def talks(place: Place) -> bool:
+    """Whether the only person has gone on to talk, some three seconds after they answered."""
+    return any(line.isdigit() and int(line) > 7 for line in priorities(place))
+
+
+def priorities(place: Place) -> list[str]:
+    """How far in their dialplan the people are."""
+    rows = [line.split("!") for line in place.site.lab.carrier.cli("core show channels concise").splitlines()]
+    return [row[3] for row in rows if len(row) == 14 and row[1] == "person"]
+
+
+async def test_a_flow_whose_sound_ends_while_ari_is_away_goes_on_when_it_is_back(place: Place, tmp_path: Path) -> None:
+    with Proxy(place.site.lab.ports.ari) as ari:
+        configure(place, tmp_path, short=SHORT, url=f"http://127.0.0.1:{ari.port}/ari")
+        await place.campaign(TWO, flow="short", dial_mode="power", queue_name="no-queue")
+        with subscribers(place, TALK_MS=60_000):
+            place.start()
+            place.wait(lambda: place.calls().get("answered", 0) == 1, 20, "somebody in the flow")
+            ari.cut()
+            place.wait(lambda: (place.daemon.health() or {})["ari"] == "down", 10, "the loss to be noticed")
+            place.wait(lambda: talks(place), 20, "the person to have pressed a key, by when the sound is over")
+            ari.heal()
+            await place.until_outcomes(played=1)
+        longest = await place.pool.fetchval("SELECT extract(epoch FROM ended_at - answered_at)::float FROM attempts")
+        assert longest < 25, "the flow did not end the call"
+        await place.finish()
 
 
 async def test_a_campaign_whose_flow_is_broken_dials_nobody_and_says_why(place: Place, tmp_path: Path) -> None:

@@ -53,6 +53,21 @@ CALLS: dict[str, tuple[list[Event], list[Event], Outcome]] = {
         ami((Kind.ENTERED, 8.9, {"status": "MACHINE"}), (Kind.LEFT, 9, {})),
         Outcome.MACHINE,
     ),
+    "handed over by its flow, and nobody came": (
+        ami((Kind.SENT, 0, {}), (Kind.DIAL_ENDED, 5, {"status": "ANSWER"}), (Kind.HUNG_UP, 24, {"cause": 16})),
+        ami((Kind.ENTERED, 5.01, {}), (Kind.HANDED, 20, {"detail": "agent"}), (Kind.LEFT, 22.02, {})),
+        Outcome.ABANDONED,
+    ),
+    "handed over by its flow, and hung up": (
+        ami((Kind.SENT, 0, {}), (Kind.DIAL_ENDED, 5, {"status": "ANSWER"}), (Kind.HUNG_UP, 21, {"cause": 16})),
+        ami((Kind.ENTERED, 5.01, {}), (Kind.HANDED, 20, {"detail": "agent"}), (Kind.LEFT, 21, {})),
+        Outcome.HUNG_UP,
+    ),
+    "handed over by its flow to an agent": (
+        ami((Kind.SENT, 0, {}), (Kind.DIAL_ENDED, 5, {"status": "ANSWER"}), (Kind.HUNG_UP, 60, {"cause": 16})),
+        ami((Kind.ENTERED, 5.01, {}), (Kind.HANDED, 20, {}), (Kind.JOINED, 21, {"agent_id": 7}), (Kind.LEFT, 60, {})),
+        Outcome.CONNECTED,
+    ),
     "answered while ARI was away": (
         ami((Kind.SENT, 0, {}), (Kind.DIAL_ENDED, 5, {"status": "ANSWER"}), (Kind.HUNG_UP, 12, {"cause": 16})),
         [],
