@@ -95,7 +95,7 @@ class Stage:
         script = Script(flow, {prompt: prompt.sound for prompt in flow.prompts()})
         now = datetime.now(UTC)
         self.call = Call(
-            ATTEMPT, campaign(flow="f", script=script), 1, NUMBER, History(1, {}), Facts(now, entered_at=now), 0.0
+            ATTEMPT, campaign(flow="f", flow_script=script), 1, NUMBER, History(1, {}), Facts(now, entered_at=now), 0.0
         )
         self.calls.add(self.call)
 
