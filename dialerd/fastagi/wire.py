@@ -21,6 +21,8 @@ _REPLY = re.compile(r"([0-9]{3})([ -])(.*)\Z", re.ASCII | re.DOTALL)
 _RESULT = re.compile(r"result=(-?[0-9]{0,10})(?: \((.*)\))?(?: .*)?\Z", re.ASCII | re.DOTALL)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}(?:\([a-z]{1,20}\))?\Z", re.ASCII)
 _VALUE = re.compile(r"[A-Za-z0-9+_.:=@ -]{0,200}\Z", re.ASCII)
+_PAIR = r"[A-Z][A-Z0-9_]{0,63}(?:\([a-z]{1,20}\))?=[A-Za-z0-9+_.:=@ -]{0,200}"
+_PAIRS = re.compile(rf"{_PAIR}(?:,{_PAIR})*\Z", re.ASCII)
 
 
 class AgiError(Exception):
@@ -141,10 +143,11 @@ class AgiCall:
         """
         if len(values) > _MAX_PAIRS:
             raise ValueError(f"{len(values)} variables at once, not more than {_MAX_PAIRS}")
-        for name, value in values.items():
-            if not _VARIABLE.match(name) or not _VALUE.match(value):
-                raise ValueError(f"not a variable, or not a value for a command: {name[:60]!r}, {value[:60]!r}")
-        pairs = ",".join(f"{name}={value}" for name, value in values.items())
+        pairs = ",".join([f"{name}={value}" for name, value in values.items()])
+        # A name has no '=' and a value no comma: the text is right only if each of them is.
+        if not _PAIRS.match(pairs) or pairs.count(",") != len(values) - 1:
+            wrong = next((n, v) for n, v in values.items() if not _VARIABLE.match(n) or not _VALUE.match(v))
+            raise ValueError(f"not a variable, or not a value for a command: {wrong[0][:60]!r}, {wrong[1][:60]!r}")
         await self._command(f'EXEC MSet "{pairs}"')
 
     async def _command(self, command: str) -> Reply:

@@ -119,7 +119,11 @@ class CallerIds:
         campaign = campaign_id if (tenant_id, campaign_id) in self._pools else None
         if (tenant_id, campaign) not in self._pools:
             return Selection.without_pool(fallback, {Rule.NO_MATCH: 1})
-        wanted = (f"{tenant_id}:{campaign or '-'}", preferred or "", *wanted_levels(to_e164, local_presence, region))
+        wanted = (
+            f"{tenant_id}:{campaign or '-'}",
+            str(preferred or ""),
+            *wanted_levels(to_e164, local_presence, region),
+        )
         try:
             answer = await self._ask(wanted, holder, now)
         except Exception as error:  # of Redis or of the usage query: whatever it is, the call must go on
@@ -176,12 +180,14 @@ class CallerIds:
         """Brings pool and uses into Redis. Merging: the higher count and the later use win, on either side."""
         await self._write(usages, now, None)
 
-    async def _ask(self, wanted: Sequence[str | int], holder: str, now: datetime) -> list[str | int]:
+    async def _ask(self, wanted: Sequence[str], holder: str, now: datetime) -> list[str | int]:
         self._refuse_while_out()
         for _ in range(3):
             await self._prepare(now)
             epoch = self._epoch
-            answer: list[str | int] = await self._reserve(args=[epoch or "", holder, _micros(now), self._ttl, *wanted])
+            pool, preferred, *levels = wanted
+            lines = (epoch or "", str(_micros(now)), str(self._ttl), pool, preferred, " ".join(levels), holder)
+            answer: list[str | int] = await self._reserve(args=["\n".join(lines)])
             if answer[0] != "REBUILD":
                 return answer
             if self._epoch == epoch:  # else another call has rebuilt meanwhile

@@ -1,7 +1,11 @@
--- ARGV: epoch, holder, now (µs), reservation (s), pool, preferred id ('': none), then the destination's levels, nearest
--- first. Answers {'REBUILD'} | {'OK', id, e164} | {'SAME', id, e164}: the holder has it already |
+-- ARGV[1], a line each: epoch, now (µs), reservation (s), pool, preferred id ('': none), the destination's levels with
+-- spaces between them, nearest first; then the holder, whatever is in it. One text, because each argument costs the client
+-- as much as it costs to look at a number here. Answers {'REBUILD'} | {'OK', id, e164} | {'SAME', id, e164}: the holder has it already |
 -- {'NONE', resting, reserved, daily_limit, hourly_limit}.
-local epoch, holder, now, ttl, pool, preferred = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local LINE = '(.-)\n'
+local epoch, now, ttl, pool, preferred, levels, holder =
+    string.match(ARGV[1], '^' .. string.rep(LINE, 6) .. '(.*)$')
+now, ttl = tonumber(now), tonumber(ttl)
 local max_ttl = ttl * 1000000
 local BATCH = 100
 
@@ -49,8 +53,8 @@ local function free(id)
 end
 
 local function longest_unused()
-    for i = 7, #ARGV do
-        local key = 'callerid:free:' .. pool .. ':' .. ARGV[i]
+    for level in string.gmatch(levels, '%S+') do
+        local key = 'callerid:free:' .. pool .. ':' .. level
         while true do
             local id = redis.call('ZRANGE', key, 0, 0)[1]
             if not id then break end
