@@ -151,10 +151,10 @@ class AgiCall:
         await self._command(f'EXEC MSet "{pairs}"')
 
     async def _command(self, command: str) -> Reply:
+        # Not drained: the next command is written after the reply to this one, so that one at most is waiting.
         self._writer.write(command.encode("ascii") + b"\n")
         try:
             async with asyncio.timeout(self._timeout):
-                await self._writer.drain()
                 return await self._read_reply()
         except TimeoutError:
             raise BadReply(f"no reply within {self._timeout:g} s") from None
