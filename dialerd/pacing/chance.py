@@ -14,6 +14,9 @@ _CAREFUL = 1.0  # standard deviations above the mean
 _STEP = 1.7  # a change by this factor, up or down, is looked for
 _SURE = 6.0  # and believed when it is e^6 times as likely as none
 _KEPT = 60.0  # lines' worth of what was known that outlive a change
+# More changes than so many within the memory: it is a list that comes in clumps. Then each further one, up to two,
+# makes the share that is counted with so much higher: answers come in bursts, and those who find nobody do as well.
+_RESTLESS, _BURST = 2.0, 0.7
 _SEGMENT_PRIOR = 60.0  # a segment's own share counts as much as all others' after so many lines of it
 _SEGMENTS = 200  # at most so many are kept
 
@@ -26,6 +29,7 @@ class Chance:
     no: float = _PRIOR[1]
     recent: float = _PRIOR[0] / sum(_PRIOR)
     changes: int = 0
+    _restless: float = 0.0
     _up: float = 0.0
     _down: float = 0.0
 
@@ -35,6 +39,7 @@ class Chance:
         self._watch(answered)
         keep = 1.0 - 1.0 / _MEMORY
         self.yes, self.no = self.yes * keep + answered, self.no * keep + (not answered)
+        self._restless *= keep
 
     @property
     def mean(self) -> float:
@@ -45,7 +50,9 @@ class Chance:
     def careful(self) -> float:
         """A share that is rather too high than too low, so that too few lines are started while little is known."""
         weight = self.yes + self.no
-        return min(1.0, self.mean + _CAREFUL * sqrt(self.mean * (1 - self.mean) / weight))
+        unsure = self.mean + _CAREFUL * sqrt(self.mean * (1 - self.mean) / weight)
+        bursts = 1.0 + _BURST * min(2.0, max(0.0, self._restless - _RESTLESS))
+        return min(1.0, max(unsure, self.mean * bursts))
 
     def _watch(self, answered: bool) -> None:
         """Two sums of evidence, for a rise and for a fall (Page's CUSUM)."""
@@ -59,6 +66,7 @@ class Chance:
             self.yes, self.no = share * _KEPT, (1 - share) * _KEPT
             self._up = self._down = 0.0
             self.changes += 1
+            self._restless += 1.0
 
 
 def _evidence(answered: bool, other: float, now: float) -> float:

@@ -57,7 +57,9 @@ class Engine:
     async def claim(self, id_: int, now: datetime, want: int = 10) -> Any:
         """What the engine claims for a campaign at `now`, as it is stored at this moment."""
         states: list[Any] = []
-        settings = SimpleNamespace(trunks={"t": Trunk(endpoint="t")}, node="n", dialing=config.Dialing())
+        settings = SimpleNamespace(
+            trunks={"t": Trunk(endpoint="t")}, node="n", dialing=config.Dialing(), flows=config.Flows()
+        )
         loader_parts: list[Any] = [settings, At(now), self.campaigns, self.sets, None, None, None,
                                    lambda c, b: states.append(b), None]  # fmt: skip
         await Loader(*loader_parts)._load_campaigns(self.pool)

@@ -74,3 +74,14 @@ def test_a_fall_is_not_taken_for_a_deeper_one_than_it_is() -> None:
             seen = min(seen, chance.careful)
         lowest.append(seen)
     assert sorted(lowest)[3] > 0.095, "in nine of ten runs never three quarters of what it is"
+
+
+def test_a_list_that_comes_in_clumps_is_counted_with_more_answers_and_an_even_one_is_not() -> None:
+    lots, even, clumps = Random(4), Chance(), Chance()
+    for n in range(4000):
+        if n % 50 == 0:
+            share = lots.choice((0.125, 0.375))
+        even.learn(lots.random() < 0.25)
+        clumps.learn(lots.random() < share)
+    assert clumps.careful >= 1.5 * clumps.mean
+    assert even.careful <= 1.1 * even.mean
