@@ -55,7 +55,13 @@ _REFUSALS = (
     *(ScenarioRefused, TooLittle, EntryRefused, FlowRefused, DispositionRefused, PinRefused),
     *(SchemaError, config_file.ConfigError, OSError, asyncpg.PostgresError),
 )
-_LOST = (DatabaseUnreachable, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
+_LOST = (
+    DatabaseUnreachable,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 @dataclass

@@ -71,7 +71,13 @@ class Bookkeeper:
             if campaign.id not in self._warm:
                 await self._teach(pool, campaign)
             await self._count(pool, campaign)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             log.warning("pacing.unread", campaign=campaign.id, error=str(error) or type(error).__name__)
             self._not_before[campaign.id] = self._clock.monotonic() + _AFTER_FAILURE_SECONDS
             return

@@ -78,7 +78,13 @@ class CallerIdDesk:
     async def _seen_last(self, caller: Caller, to: str) -> int | None:
         try:
             return await self._requests.last_shown(caller.tenant_id, caller.campaign_id, to)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             log.debug("callerids.not_sticky", error=str(error) or type(error).__name__)  # the call goes on without
             return None
 

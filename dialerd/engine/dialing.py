@@ -41,7 +41,7 @@ _FAILED_SECONDS = 1.0  # how long a campaign rests after a claim that failed
 _IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0, "still_looking": 0.0}
 _NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
 COUNTRY_OF = country_of()
-_DB_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_DB_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,13 @@ class CallerIdHealth:
             if pool is not None:
                 try:
                     await self.look(pool)
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except (
+                    OSError,
+                    TimeoutError,
+                    asyncpg.PostgresError,
+                    asyncpg.InterfaceError,
+                    asyncpg.InternalClientError,
+                ) as error:
                     log.warning("caller_id.not_judged", error=str(error) or type(error).__name__)
                 except (ArithmeticError, LookupError, TypeError, ValueError):  # calls go on without it
                     log.exception("caller_id.not_judged")

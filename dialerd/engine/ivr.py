@@ -180,7 +180,13 @@ class Ivr:
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, Refused) as error:
                 log.error("flow.opt_out_refused", attempt=call.attempt, error=str(error))
                 return
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 if failures == 0:
                     log.warning("flow.opt_out_waits", attempt=call.attempt, error=str(error) or type(error).__name__)
                 failures += 1

@@ -105,7 +105,13 @@ class Loader:
                     await self._load_agents(pool)
                 if "caller_ids" in stale:
                     self._caller_ids.load(await callerids.load(pool))
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 log.warning("loader.failed", error=str(error) or type(error).__name__)
                 self._stale |= stale  # a slow statement is no lost link: nobody would tell us again
                 self._used_up |= used_up

@@ -59,6 +59,13 @@ class Lookups:
                 return await query(pool, where, phone.parse(number, where.default_region).e164)
         except phone.NumberRefused as refused:
             log.info("lookup of what is no number", what=what, reason=refused.reason)
-        except (Refused, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            Refused,
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             log.warning("lookup failed", what=what, error=(str(error) or type(error).__name__)[:200])
         return None

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 REASON = "preview"  # of the pause in which an agent looks at a contact
 SKIP_SECONDS = 3_600.0  # after which a contact that was skipped comes again
 MAX_SKIP_SECONDS = 30 * 86_400.0
-_DB_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_DB_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class Previews:

@@ -76,7 +76,14 @@ class Reconciler:
                 continue
             try:
                 await self._reconcile(pool)
-            except (OSError, TimeoutError, AriError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                AriError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 log.warning("reconcile.failed", error=str(error) or type(error).__name__)
                 continue
             if not self.done and not self._wanted.is_set():

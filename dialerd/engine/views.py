@@ -149,7 +149,13 @@ class People:
                     call.person = found.get(call.contact_id)
                     if call.agent_id is not None:
                         self._loaded(call)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             self._wanted.clear()  # the agent sees the number alone, and asks for more by reloading
             log.warning("people.unread", error=str(error) or type(error).__name__)
         finally:

@@ -152,7 +152,13 @@ class RequestLog:
                 for one in some:  # the bound may have dropped them meanwhile
                     if self._releases and self._releases[0] is one:
                         self._releases.popleft()
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             return self._waits(error)
         self._failed = False
         return True

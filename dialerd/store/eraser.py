@@ -33,7 +33,13 @@ class Eraser:
                     for tenant in await retention.due(pool):
                         await self._erase(pool, tenant)
                     await callerid_log.forget(pool, self._clock.now())
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except (
+                    OSError,
+                    TimeoutError,
+                    asyncpg.PostgresError,
+                    asyncpg.InterfaceError,
+                    asyncpg.InternalClientError,
+                ) as error:
                     log.warning("retention.failed", error=str(error) or type(error).__name__)
             await asyncio.sleep(_AWAY_SECONDS if pool is None else _PAUSE_SECONDS)
 

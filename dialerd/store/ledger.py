@@ -86,7 +86,13 @@ class Ledger:
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
                 await self._without_the_refused(groups, error)
                 return
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError,
+                TimeoutError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+            ) as error:
                 if failures == 0:
                     log.warning("ledger.waiting", error=str(error) or type(error).__name__, rows=len(rows))
                 failures += 1

@@ -62,7 +62,8 @@ class DbLink:
             try:
                 await self._live()
             except (
-                OSError, TimeoutError, DatabaseUnreachable, SchemaError, asyncpg.PostgresError, asyncpg.InterfaceError
+                OSError, TimeoutError, DatabaseUnreachable, SchemaError, asyncpg.PostgresError, asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
             ) as error:  # fmt: skip
                 self._set("down", str(error) or type(error).__name__)
             await asyncio.sleep(backoff(self._failures, random.random()))  # noqa: S311 - jitter

@@ -175,7 +175,13 @@ class DecisionLog:
             log.error("pacing.decision_refused", error=str(error), campaign=batch[0].campaign_id)
             self.dropped += 1
             return True
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             self._failure("pacing.decisions_wait", error)
             return False
         self._failed = False
@@ -191,7 +197,13 @@ class DecisionLog:
         try:
             while await forget(pool, datetime.now(UTC)) == _FORGET_BATCH:
                 pass
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             self._failure("pacing.decisions_not_removed", error)
             return False
         return True

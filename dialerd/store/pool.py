@@ -49,7 +49,7 @@ async def connect(postgres: Postgres, application_name: str, tenant_id: int | No
             },
             init=_prepare,
         )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
         words = str(error) or type(error).__name__
         raise DatabaseUnreachable(f"PostgreSQL at {postgres.dsn}: {words}") from error
 

@@ -42,7 +42,13 @@ class Sealer:
                         await self._tell(pool)
                         due = loop.time() + _WITNESS_SECONDS
                     self._failed = False
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except (
+                    OSError,
+                    TimeoutError,
+                    asyncpg.PostgresError,
+                    asyncpg.InterfaceError,
+                    asyncpg.InternalClientError,
+                ) as error:
                     if not self._failed:
                         log.warning("record.not_sealed", error=str(error) or type(error).__name__)
                     self._failed = True

@@ -66,7 +66,7 @@ async def refusals() -> AsyncIterator[None]:
         raise Problem(503, "busy", "The same rows are being changed just now.", "Try again.") from None
     except (asyncpg.QueryCanceledError, TimeoutError):
         raise Problem(503, "too_slow", "PostgreSQL needs too long for this.", "Narrow the filter.") from None
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         raise Problem(503, "postgres_down", "PostgreSQL is not connected.", "Look at /health; try again.") from None
 
 
