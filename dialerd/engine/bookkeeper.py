@@ -16,6 +16,7 @@ from dialerd.engine.observe import segment
 from dialerd.pacing import warm
 from dialerd.pacing.snapshot import Decision, Snapshot
 from dialerd.store import pacing as store
+from dialerd.store.errors import DB_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +72,7 @@ class Bookkeeper:
             if campaign.id not in self._warm:
                 await self._teach(pool, campaign)
             await self._count(pool, campaign)
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except DB_ERRORS as error:
             log.warning("pacing.unread", campaign=campaign.id, error=str(error) or type(error).__name__)
             self._not_before[campaign.id] = self._clock.monotonic() + _AFTER_FAILURE_SECONDS
             return

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-import asyncpg
 import structlog
 
 from dialerd.clock import Clock
@@ -13,6 +12,7 @@ from dialerd.core.callerid import CallEnd, Request, Selection, shown
 from dialerd.engine.directory import Caller, Directory
 from dialerd.live.callerids import CallerIds
 from dialerd.store.callerid_log import RequestLog, Row
+from dialerd.store.errors import DB_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -78,13 +78,7 @@ class CallerIdDesk:
     async def _seen_last(self, caller: Caller, to: str) -> int | None:
         try:
             return await self._requests.last_shown(caller.tenant_id, caller.campaign_id, to)
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except DB_ERRORS as error:
             log.debug("callerids.not_sticky", error=str(error) or type(error).__name__)  # the call goes on without
             return None
 

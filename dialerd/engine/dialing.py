@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
 import structlog
 
 from dialerd.ami.action import Originate, ValueRefused
@@ -31,6 +30,7 @@ from dialerd.pacing.bucket import Bucket
 from dialerd.places.zones import country_of
 from dialerd.store.claim import Claim, claim
 from dialerd.store.dnc import bars
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queue import promote
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,6 @@ _FAILED_SECONDS = 1.0  # how long a campaign rests after a claim that failed
 _IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0, "still_looking": 0.0}
 _NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
 COUNTRY_OF = country_of()
-_DB_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Dialing:
             result = await self.claim(campaign, lines, judgement)
             fresh = self._begin(campaign, result)
             why_not = None if result.refusal is None else self._refused(campaign, result.refusal)
-        except _DB_ERRORS as error:
+        except DB_ERRORS as error:
             # Whether it was committed is not known (F14); reconcile reads it back. Zero times beats twice.
             log.warning("claim.failed", campaign=campaign.id, error=str(error) or type(error).__name__)
             campaign.idle_until = self._clock.monotonic() + _FAILED_SECONDS
@@ -139,7 +138,7 @@ class Dialing:
             if result.refusal == "judgement_too_old":
                 campaign.judged = None
             fresh = self._begin(campaign, result)
-        except _DB_ERRORS as error:
+        except DB_ERRORS as error:
             log.warning("claim.failed", campaign=campaign.id, error=str(error) or type(error).__name__)
             return "postgres_down"
         finally:
@@ -197,7 +196,7 @@ class Dialing:
             return
         try:
             barred = await self._barred(fresh)
-        except _DB_ERRORS as error:
+        except DB_ERRORS as error:
             log.warning("dnc.unknown", error=str(error) or type(error).__name__)
             for call in fresh:
                 self._not_sent(call, "not dialled: the do-not-call lists could not be read")

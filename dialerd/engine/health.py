@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import asyncpg
 import structlog
 
 from dialerd.clock import Clock
@@ -16,6 +15,7 @@ from dialerd.config import CallerIds
 from dialerd.core.callerid_health import Policy, judge
 from dialerd.core.phone import masked
 from dialerd.store import callerid_health as store
+from dialerd.store.errors import DB_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -39,13 +39,7 @@ class CallerIdHealth:
             if pool is not None:
                 try:
                     await self.look(pool)
-                except (
-                    OSError,
-                    TimeoutError,
-                    asyncpg.PostgresError,
-                    asyncpg.InterfaceError,
-                    asyncpg.InternalClientError,
-                ) as error:
+                except DB_ERRORS as error:
                     log.warning("caller_id.not_judged", error=str(error) or type(error).__name__)
                 except (ArithmeticError, LookupError, TypeError, ValueError):  # calls go on without it
                     log.exception("caller_id.not_judged")

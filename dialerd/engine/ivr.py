@@ -22,7 +22,7 @@ from dialerd.engine import record
 from dialerd.engine.calls import Call
 from dialerd.engine.node import Node as Here
 from dialerd.store.consents import opt_out
-from dialerd.store.errors import Refused
+from dialerd.store.errors import DB_ERRORS, Refused
 
 log = structlog.get_logger(__name__)
 
@@ -180,13 +180,7 @@ class Ivr:
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, Refused) as error:
                 log.error("flow.opt_out_refused", attempt=call.attempt, error=str(error))
                 return
-            except (
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-            ) as error:
+            except DB_ERRORS as error:
                 if failures == 0:
                     log.warning("flow.opt_out_waits", attempt=call.attempt, error=str(error) or type(error).__name__)
                 failures += 1

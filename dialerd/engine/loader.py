@@ -20,6 +20,7 @@ from dialerd.engine.campaign import Campaign, from_row, read_flow
 from dialerd.engine.directory import Directory
 from dialerd.live.callerids import CallerIds
 from dialerd.store import callerids, dispositions, terms
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -105,13 +106,7 @@ class Loader:
                     await self._load_agents(pool)
                 if "caller_ids" in stale:
                     self._caller_ids.load(await callerids.load(pool))
-            except (
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-            ) as error:
+            except DB_ERRORS as error:
                 log.warning("loader.failed", error=str(error) or type(error).__name__)
                 self._stale |= stale  # a slow statement is no lost link: nobody would tell us again
                 self._used_up |= used_up

@@ -8,12 +8,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-import asyncpg
 import structlog
 
 from dialerd.core import phone
 from dialerd.store import lookups
-from dialerd.store.errors import Refused
+from dialerd.store.errors import DB_ERRORS, Refused
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +58,6 @@ class Lookups:
                 return await query(pool, where, phone.parse(number, where.default_region).e164)
         except phone.NumberRefused as refused:
             log.info("lookup of what is no number", what=what, reason=refused.reason)
-        except (
-            Refused,
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except (*DB_ERRORS, Refused) as error:
             log.warning("lookup failed", what=what, error=(str(error) or type(error).__name__)[:200])
         return None

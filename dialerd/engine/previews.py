@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import asyncpg
 import structlog
 
 from dialerd.core.agent import AgentState, Do
@@ -23,6 +22,7 @@ from dialerd.engine.node import Node
 from dialerd.engine.views import serves
 from dialerd.store import previews as store
 from dialerd.store.claim import Claim
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.people import people
 from dialerd.store.queue import promote
 
@@ -31,7 +31,6 @@ log = structlog.get_logger(__name__)
 REASON = "preview"  # of the pause in which an agent looks at a contact
 SKIP_SECONDS = 3_600.0  # after which a contact that was skipped comes again
 MAX_SKIP_SECONDS = 30 * 86_400.0
-_DB_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class Previews:
@@ -64,7 +63,7 @@ class Previews:
         self._agents.step(agent, Do.PAUSE, REASON)
         try:
             found = await self._held(agent, wanted)
-        except _DB_ERRORS as error:
+        except DB_ERRORS as error:
             self._free(agent)
             log.warning("preview.failed", error=str(error) or type(error).__name__)
             raise AgentRefused("postgres_down", "PostgreSQL did not answer: try again") from None
@@ -160,7 +159,7 @@ class Previews:
         detail = {"agent_id": agent.id, "number": held.person.number} | why
         try:
             await store.end(self._node.reach(), agent.tenant_id, held.campaign_id, agent.id, seconds, detail)
-        except _DB_ERRORS as error:  # then the hold ends by itself
+        except DB_ERRORS as error:  # then the hold ends by itself
             log.warning("preview.not_ended", error=str(error) or type(error).__name__)
 
     async def _held(self, agent: Agent, wanted: list[Campaign]) -> Preview | None:

@@ -23,6 +23,7 @@ from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
 from dialerd.engine.node import Node
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -76,14 +77,7 @@ class Reconciler:
                 continue
             try:
                 await self._reconcile(pool)
-            except (
-                OSError,
-                TimeoutError,
-                AriError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-            ) as error:
+            except (*DB_ERRORS, AriError) as error:
                 log.warning("reconcile.failed", error=str(error) or type(error).__name__)
                 continue
             if not self.done and not self._wanted.is_set():

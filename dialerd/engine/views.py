@@ -21,6 +21,7 @@ from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.node import Node, Spawn
 from dialerd.engine.wrapups import Wrapups
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.people import people
 
 log = structlog.get_logger(__name__)
@@ -149,13 +150,7 @@ class People:
                     call.person = found.get(call.contact_id)
                     if call.agent_id is not None:
                         self._loaded(call)
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except DB_ERRORS as error:
             self._wanted.clear()  # the agent sees the number alone, and asks for more by reloading
             log.warning("people.unread", error=str(error) or type(error).__name__)
         finally:

@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 
 from dialerd.core.callerid import CallEnd, Usage
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -152,13 +153,7 @@ class RequestLog:
                 for one in some:  # the bound may have dropped them meanwhile
                     if self._releases and self._releases[0] is one:
                         self._releases.popleft()
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except DB_ERRORS as error:
             return self._waits(error)
         self._failed = False
         return True

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import asyncpg
 import structlog
 
 from dialerd.clock import Clock
 from dialerd.store import callerid_log, retention
-from dialerd.store.errors import Refused
+from dialerd.store.errors import DB_ERRORS, Refused
 
 log = structlog.get_logger(__name__)
 
@@ -33,13 +32,7 @@ class Eraser:
                     for tenant in await retention.due(pool):
                         await self._erase(pool, tenant)
                     await callerid_log.forget(pool, self._clock.now())
-                except (
-                    OSError,
-                    TimeoutError,
-                    asyncpg.PostgresError,
-                    asyncpg.InterfaceError,
-                    asyncpg.InternalClientError,
-                ) as error:
+                except DB_ERRORS as error:
                     log.warning("retention.failed", error=str(error) or type(error).__name__)
             await asyncio.sleep(_AWAY_SECONDS if pool is None else _PAUSE_SECONDS)
 

@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 
 from dialerd.core.backoff import backoff
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -86,13 +87,7 @@ class Ledger:
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
                 await self._without_the_refused(groups, error)
                 return
-            except (
-                OSError,
-                TimeoutError,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-            ) as error:
+            except DB_ERRORS as error:
                 if failures == 0:
                     log.warning("ledger.waiting", error=str(error) or type(error).__name__, rows=len(rows))
                 failures += 1

@@ -15,6 +15,7 @@ from dialerd.clock import Clock
 from dialerd.config import Postgres
 from dialerd.core.backoff import backoff
 from dialerd.core.status import Link, LinkState
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.migrate import SchemaError, check
 from dialerd.store.pool import DatabaseUnreachable, connect
 
@@ -61,10 +62,7 @@ class DbLink:
         while True:
             try:
                 await self._live()
-            except (
-                OSError, TimeoutError, DatabaseUnreachable, SchemaError, asyncpg.PostgresError, asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-            ) as error:  # fmt: skip
+            except (*DB_ERRORS, DatabaseUnreachable, SchemaError) as error:
                 self._set("down", str(error) or type(error).__name__)
             await asyncio.sleep(backoff(self._failures, random.random()))  # noqa: S311 - jitter
             self._failures += 1

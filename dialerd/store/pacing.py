@@ -15,6 +15,7 @@ from dialerd.pacing.curves import Curves
 from dialerd.pacing.kept import curves_json, digest, snapshot_json
 from dialerd.pacing.snapshot import Snapshot
 from dialerd.pacing.warm import Past
+from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
 
 log = structlog.get_logger(__name__)
@@ -175,13 +176,7 @@ class DecisionLog:
             log.error("pacing.decision_refused", error=str(error), campaign=batch[0].campaign_id)
             self.dropped += 1
             return True
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except DB_ERRORS as error:
             self._failure("pacing.decisions_wait", error)
             return False
         self._failed = False
@@ -197,13 +192,7 @@ class DecisionLog:
         try:
             while await forget(pool, datetime.now(UTC)) == _FORGET_BATCH:
                 pass
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except DB_ERRORS as error:
             self._failure("pacing.decisions_not_removed", error)
             return False
         return True

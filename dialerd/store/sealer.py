@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import asyncpg
 import structlog
 
 from dialerd.store import audit
+from dialerd.store.errors import DB_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -42,13 +42,7 @@ class Sealer:
                         await self._tell(pool)
                         due = loop.time() + _WITNESS_SECONDS
                     self._failed = False
-                except (
-                    OSError,
-                    TimeoutError,
-                    asyncpg.PostgresError,
-                    asyncpg.InterfaceError,
-                    asyncpg.InternalClientError,
-                ) as error:
+                except DB_ERRORS as error:
                     if not self._failed:
                         log.warning("record.not_sealed", error=str(error) or type(error).__name__)
                     self._failed = True
