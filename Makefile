@@ -28,8 +28,8 @@ layers:
 unit:
 	$(PYTHON) -m pytest tests/unit tests/property
 
-test: setup  ## every test, with real PostgreSQL, Redis and Asterisk
-	$(PYTHON) -m pytest tests
+test: setup  ## every test, with real PostgreSQL, Redis and Asterisk, two at a time
+	$(PYTHON) -m pytest tests -n 2
 
 features: setup  ## write docs/features.md: what is promised, and which tests prove it
 	$(PYTHON) -m tests.features
