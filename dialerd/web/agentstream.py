@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from dialerd.core.status import AgentRefused, LiveEvent
 from dialerd.web.errors import Problem
-from dialerd.web.events import HEADERS, Streams
+from dialerd.web.events import HEADERS, Streams, until_first
 
 
 class AgentStream:
@@ -64,16 +64,7 @@ class AgentStream:
                 await asyncio.sleep(self._streams.heartbeat_seconds)
                 await self._write(send, ": still here\n\n")
 
-        parts = (write(), disconnected(), beat(), self._streams.closing.wait())
-        tasks = [asyncio.ensure_future(part) for part in parts]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await until_first(write(), disconnected(), beat(), self._streams.closing.wait())
 
     async def _write(self, send: Send, text: str) -> None:
         await self._send(send, {"type": "http.response.body", "body": text.encode(), "more_body": True})

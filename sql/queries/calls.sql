@@ -5,9 +5,9 @@
 -- The tenant's campaign for single calls; null: it has none yet.
 SELECT id FROM campaigns WHERE tenant_id = $1 AND single_calls;
 
--- name: mark_campaign
--- Campaign $2 is from now on the one for single calls.
-UPDATE campaigns SET single_calls = true WHERE tenant_id = $1 AND id = $2;
+-- name: start_campaign
+-- Campaign $2 is from now on the one for single calls, and active.
+UPDATE campaigns SET single_calls = true, state = 'active', started_at = now() WHERE tenant_id = $1 AND id = $2;
 
 -- name: forget
 -- Requests that are too old to be known again, some at a time.
@@ -21,11 +21,12 @@ SELECT pg_advisory_xact_lock(hashtextextended('dialerd.call ' || $2::text, $1));
 
 -- name: known
 -- The call that a request with this key was about.
-SELECT id::text, digest, dry_e164 IS NOT NULL AS dry_run, at FROM call_requests WHERE tenant_id = $1 AND key = $2;
+SELECT r.id::text, r.digest, r.dry_e164 IS NOT NULL AS dry_run, coalesce(a.claimed_at, r.at) AS at
+FROM call_requests r LEFT JOIN attempts a ON a.id = r.id WHERE r.tenant_id = $1 AND r.key = $2;
 
 -- name: remember
 -- The request by which a call is known again ($4: its key or null; $5: the number that a dry run did not call, or null).
-INSERT INTO call_requests (id, tenant_id, digest, key, dry_e164) VALUES ($1::uuid, $2, $3, $4, $5) RETURNING at;
+INSERT INTO call_requests (id, tenant_id, digest, key, dry_e164) VALUES ($1::uuid, $2, $3, $4, $5);
 
 -- name: new_id
 -- An id for a call that is not placed.
@@ -69,6 +70,6 @@ WHERE id = $1;
 -- It is this number's turn.
 UPDATE contacts SET position = $2, zone_set = $3 WHERE id = $1 AND state = 'queued';
 
--- name: claimed_at
--- When an attempt was claimed.
-SELECT claimed_at FROM attempts WHERE id = $1::uuid;
+-- name: created_at
+-- When a call was claimed; of one that a dry run did not place, now.
+SELECT coalesce((SELECT claimed_at FROM attempts WHERE id = $1::uuid), now());
