@@ -13,6 +13,7 @@ from dialerd.core.singlecall import CallRefused, Placed, Wanted
 from dialerd.store import previews, single, terms
 from dialerd.store.claim import Claimed, claim
 from dialerd.store.errors import NotFound
+from dialerd.store.queries import queries
 from tests.terms import add_contacts, open_in
 
 HELSINKI, OTHER = "+358401234567", "+358401234568"
@@ -82,7 +83,7 @@ async def end(pool: asyncpg.Pool, outcome: str) -> None:
 async def test_the_campaign_for_single_calls_is_made_once_and_is_never_used_up(pool: asyncpg.Pool) -> None:
     made = await asyncio.gather(*(single.campaign_for(pool, 1, "t") for _ in range(4)))
     assert len(set(made)) == 1
-    await pool.execute(single.queries("engine").complete, made[0])
+    await pool.execute(queries("engine").complete, made[0])
     row = await pool.fetchrow("SELECT name, state, dial_mode, max_retries FROM campaigns WHERE id = $1", made[0])
     assert tuple(row) == ("single calls", "active", "preview", 0)
 
