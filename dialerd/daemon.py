@@ -88,7 +88,8 @@ async def run(config: Config, verbs: Mapping[str, Verb]) -> int:
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         gc.freeze()  # what start-up has made stays: to look through it costs a full collection 15 ms
         gc.set_threshold(20_000, 20, 20)  # a request makes hundreds of objects and leaves none that need looking for
-        log.info("daemon.started", version=__version__, node=config.node, web=f"{config.web.host}:{config.web.port}")
+        where = f"{config.web.host}:{config.web.port}"
+        log.info("daemon.started", version=__version__, node=config.node, web=where, dry_run=config.calls.dry_run)
         return await _supervise(config, engine)
 
 

@@ -27,6 +27,7 @@ from dialerd.engine.dialing import Dialing
 from dialerd.engine.node import DRY_RUN, Node
 from dialerd.store import single
 from dialerd.store.claim import Claim
+from dialerd.store.queue import promote
 
 _LOADED_SECONDS = 5.0  # how long a campaign that was just made may take to be known here
 _LATER = {
@@ -64,6 +65,8 @@ class SingleCalls:
             raise CallRefused("unavailable", gate, f"nothing is dialled now: {gate.replace('_', ' ')}")
         campaign = await self._campaign(pool, tenant_id, wanted)
         trunk, preferred = self._trunk(campaign), self._preferred(campaign, wanted)
+        if wanted.campaign_id is not None:
+            await promote(pool, campaign.id)  # no pacing does it for a campaign in mode preview
         zones = await single.zone_set(pool, wanted.number)
         if zones not in self._node.zone_sets:
             self._node.zone_sets[zones] = wanted.number.zones

@@ -26,16 +26,21 @@ from dialerd.core.singlecall import CallRefused, Kind, Options, Placed, Wanted
 from dialerd.core.status import to_json
 from dialerd.store import calls, single
 from dialerd.store.errors import NotFound
-from dialerd.web.agentstream import AgentStream
 from dialerd.web.app import Surface
 from dialerd.web.calls_live import CallSocket, Changes
 from dialerd.web.database import Database
 from dialerd.web.errors import Problem
 from dialerd.web.forms import Form, Id, Text, read, refusals
+from dialerd.web.livestream import LiveStream
 from dialerd.web.port import CallDesk
 from dialerd.web.requests import read_fields
 
 _STATUS: Mapping[Kind, int] = {"invalid": 422, "refused": 409, "unavailable": 503}
+_HINTS: Mapping[Kind, str] = {
+    "invalid": "Nothing was done.",
+    "refused": "dialer-admin why NUMBER says more.",
+    "unavailable": "Ask again; with an Idempotency-Key it is one call.",
+}
 _DONE, _DRY_RUN = "Call originated successfully", "dry run: nothing was dialed"
 _MORE = ("campaign_id", "contact_id", "campaign", "outcome", "cause", "detail", "caller_id", "agent", "trunk")
 _TIMES = ("dialed_at", "ringing_at", "connected_at", "ended_at")
@@ -151,13 +156,16 @@ class CallDoors:
             found = phone.parse(number, tenant.default_region)
             wanted = Wanted(found, options, *about, None if key is None else singlecall.check_key(key))
             placed = await self._desk.place(tenant.id, wanted)
+        word = "dialing"
+        if placed.again:
+            word = (await self._look(request, placed.call_id))[0].view(placed.at)["status"]
         body = {
             "success": True,
             "call_id": placed.call_id,
             "phone_number": placed.e164,
             "message": f"{_DONE} ({_DRY_RUN})" if placed.dry_run else _DONE,
             "channel": placed.call_id,
-            "status": "dialing",
+            "status": word,
             "created_at": to_json(placed.at),
         }
         return JSONResponse(body, status, {"idempotent-replayed": "true"} if placed.again else None)
@@ -170,9 +178,7 @@ class CallDoors:
         except phone.NumberRefused as error:
             raise Problem(422, error.reason, f"phone_number: {error}.", "Nothing was done.") from None
         except CallRefused as error:
-            hint, headers = "Nothing was done.", {}
-            if error.kind == "refused":
-                hint = "dialer-admin why NUMBER says more."
+            hint, headers = _HINTS[error.kind], {}
             if error.until is not None:
                 hint = f"May be called again from {to_json(error.until)}."
                 headers["retry-after"] = str(max(1, ceil((error.until - self._clock.now()).total_seconds())))
@@ -183,13 +189,13 @@ class CallDoors:
     async def status(self, request: Request) -> Response:
         """GET /api/v2/status/{call_id}."""
         self._surface.visitor(request)
-        seen, _ = await self._look(request)
+        seen, _ = await self._look(request, request.path_params["call_id"])
         return JSONResponse(seen.view(self._clock.now()))
 
     async def details(self, request: Request) -> Response:
         """GET /api/v2/calls/{call_id}: the same, and what is known beside it."""
         self._surface.visitor(request)
-        seen, more = await self._look(request)
+        seen, more = await self._look(request, request.path_params["call_id"])
         shown = {name: to_json(more.get(name)) for name in (*_MORE, *_TIMES)}
         return JSONResponse({**seen.view(self._clock.now()), **shown})
 
@@ -198,7 +204,7 @@ class CallDoors:
         visitor = self._surface.visitor(request)
         changes = await self._changes(request)
         streams, surface = self._surface.streams, self._surface
-        return AgentStream(changes.subscribe, lambda event: event.data, streams, lambda: surface.still(visitor))
+        return LiveStream(changes.subscribe, lambda event: event.data, streams, lambda: surface.still(visitor))
 
     async def socket(self, websocket: WebSocket) -> None:
         """The same over a WebSocket."""
@@ -206,21 +212,21 @@ class CallDoors:
 
     async def _changes(self, request: HTTPConnection) -> Changes:
         """Raises `Problem`: there is no such call, or another node has it, which alone hears of it at once."""
-        seen, more = await self._look(request)
+        seen, more = await self._look(request, request.path_params["call_id"])
         if seen.ended_at is None and more["node"] != self._node:
             says = f"This call is on node {more['node']}, which alone hears of it."
             raise Problem(409, "other_node", says, "Ask that node, or GET /api/v2/status/{call_id} here.")
 
         async def again() -> Seen:
-            return (await self._look(request))[0]
+            return (await self._look(request, seen.call_id))[0]
 
         assert self._desk is not None  # noqa: S101 - as in _place
         return Changes(self._desk, self._clock, seen, again)
 
-    async def _look(self, request: HTTPConnection) -> tuple[Seen, Mapping[str, Any]]:
+    async def _look(self, request: HTTPConnection, text: str) -> tuple[Seen, Mapping[str, Any]]:
         """A call of the tenant's, and its other columns. Raises `Problem`."""
         try:
-            call_id = UUID(request.path_params["call_id"])
+            call_id = UUID(text)
         except ValueError:
             raise Problem(404, "not_found", "There is no such call.") from None
         async with refusals():

@@ -45,7 +45,10 @@ class Changes:
             yield self._run(events)
 
     async def _run(self, events: AsyncIterator[LiveEvent]) -> AsyncIterator[LiveEvent]:
-        seen = await self._now()
+        try:
+            seen = await self._now()
+        except Problem:  # PostgreSQL went away since the first look: the reader asks again, and is told so
+            return
         yield self._told(seen)
         while seen.ended_at is None and (event := await anext(events, None)) is not None:
             if event.kind != "call" or event.data["attempt"] != seen.call_id:

@@ -187,6 +187,7 @@ async def test_the_same_key_is_one_invite_however_many_ask(place: Place) -> None
     await place.until_outcomes(busy=1)
     late = ask(place, path, body, "order-1")
     assert {(status, reply["call_id"]) for status, reply in [*found, late]} == {(201, late[1]["call_id"])}
+    assert late[1]["status"] == "busy"
     other = ask(place, path, {"phone_number": number(Behaviour.BUSY, 2)}, "order-1")
     assert reason(other) == (422, "key_reused")
     assert len(place.invites()) == 1
