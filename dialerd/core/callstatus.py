@@ -43,13 +43,18 @@ class Seen:
     answered_at: datetime | None
     ended_at: datetime | None
 
+    @property
+    def status(self) -> CallStatus:
+        """The word for it."""
+        return of_attempt(self.state, self.outcome, self.answered_at is not None)
+
     def view(self, now: datetime) -> dict[str, Any]:
         """In its names, as JSON; `duration`: whole seconds since the answer."""
         seconds = ((self.ended_at or now) - self.answered_at).total_seconds() if self.answered_at else 0.0
         return {
             "call_id": self.call_id,
             "phone_number": self.e164,
-            "status": of_attempt(self.state, self.outcome, self.answered_at is not None),
+            "status": self.status,
             "channel": self.call_id,
             "created_at": to_json(self.created_at),
             "answered_at": to_json(self.answered_at),

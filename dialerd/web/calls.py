@@ -156,9 +156,7 @@ class CallDoors:
             found = phone.parse(number, tenant.default_region)
             wanted = Wanted(found, options, *about, None if key is None else singlecall.check_key(key))
             placed = await self._desk.place(tenant.id, wanted)
-        word = "dialing"
-        if placed.again:
-            word = (await self._look(request, placed.call_id))[0].view(placed.at)["status"]
+        word = (await self._look(request, placed.call_id))[0].status if placed.again else "dialing"
         body = {
             "success": True,
             "call_id": placed.call_id,

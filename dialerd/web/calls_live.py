@@ -54,7 +54,7 @@ class Changes:
             if event.kind != "call" or event.data["attempt"] != seen.call_id:
                 continue
             before, seen = seen, _after(seen, event.data)
-            if _essence(seen) != _essence(before):
+            if seen.status != before.status:
                 yield self._told(seen)
 
     async def _now(self) -> Seen:
@@ -71,11 +71,6 @@ def _after(seen: Seen, data: Mapping[str, Any]) -> Seen:
     outcome = Outcome(data["outcome"]) if data["outcome"] else None
     times = {"answered_at": data["answered_at"], "ended_at": data["ended_at"]}
     return replace(seen, state=State(data["state"]), outcome=outcome, **times)
-
-
-def _essence(seen: Seen) -> tuple[Any, ...]:
-    view = seen.view(seen.created_at)
-    return view["status"], view["answered_at"], view["is_completed"]
 
 
 class CallSocket:
