@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 from dialerd.core.calendar import clock_of
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,31}$")]  # of a channel
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
@@ -170,6 +171,23 @@ class Dialing(Section):
     drain_seconds: Seconds = 60.0  # how long a stop waits for live calls before it ends them
 
 
+class Calls(Section):
+    """Single calls, which programs ask for one by one (docs/calls.md); and the dry run, which is campaigns' too."""
+
+    backend: Literal["asterisk"] = "asterisk"  # what places calls; there is no other
+    dry_run: bool = False  # true: everything is decided and nothing is dialled
+    trunk: Name | None = None  # of a tenant's campaign for single calls when it is made; none: the only one
+    # What a request may name; each context means the one in which dialerd takes answered calls.
+    contexts: tuple[Name, ...] = ("outbound-ivr", "dialer-outbound")
+    variables: tuple[Variable, ...] = ("CUSTOMER_ID", "PRIORITY")  # that a request may set on the channel
+    max_timeout_seconds: Annotated[int, Field(ge=1, le=120)] = 120  # of ringing
+    # Of a request to /api/v2 that does not name them.
+    context: Name = "outbound-ivr"
+    extension: Annotated[str, StringConstraints(pattern=r"^(s|\+?[0-9]{2,20})$")] = "s"
+    timeout_seconds: Annotated[float, Field(ge=1, le=120)] = 30.0
+    caller_id: Annotated[str, Field(max_length=40)] = "Outbound Call"  # a name beside the number; or one of our numbers
+
+
 class Log(Section):
     """Log lines."""
 
@@ -192,6 +210,7 @@ class Config(Section):
     batch: Batch = Batch()
     agents: Agents = Agents()
     dialing: Dialing = Dialing()
+    calls: Calls = Calls()
     flows: Flows = Flows()
     log: Log = Log()
     trunks: dict[Name, Trunk] = Field(default_factory=dict)

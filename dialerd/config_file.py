@@ -43,7 +43,14 @@ LEGACY: Mapping[str, tuple[str, str]] = {
     "DIALER_TOKEN": ("batch", "token"),
     "ASSIGNMENT_TIMEOUT_MINUTES": ("batch", "assignment_timeout_minutes"),
     "DIAL_INTERVAL_SECONDS": ("dialing", "serial_interval_seconds"),
+    "DIALER_DRY_RUN": ("calls", "dry_run"),
+    "TELEPHONY_BACKEND": ("calls", "backend"),
+    "DEFAULT_CONTEXT": ("calls", "context"),
+    "DEFAULT_EXTENSION": ("calls", "extension"),
+    "DEFAULT_TIMEOUT": ("calls", "timeout_seconds"),
+    "DEFAULT_CALLER_ID": ("calls", "caller_id"),
 }
+_MILLISECONDS = {"DEFAULT_TIMEOUT"}
 _ADDRESSES = {("postgres", "dsn"), ("redis", "url")}  # their password has a key of its own
 
 KeyPath = tuple[str, ...]
@@ -136,6 +143,8 @@ def from_environment(environ: Mapping[str, str], problems: list[Problem]) -> Ite
             value, password = split_password(re.sub(r"^(\w+)\+\w+:", r"\1:", value))
             if password:
                 yield name, (path[0], "password"), password
+        if name in _MILLISECONDS and value.isascii() and value.isdigit():
+            value = f"{int(value) / 1000:g}"
         yield name, path, value
     known = {PREFIX + "_".join(path).upper(): path for path in known_keys() if path[0] != "trunks"}
     for name in sorted(environ):

@@ -83,12 +83,13 @@ async def run(config: Config, verbs: Mapping[str, Verb]) -> int:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
         service = CallerIdService(limited, engine.caller_ids)
-        api = routes(config, Database(lambda: engine.pool), redis, clock, service, engine.agency)
+        api = routes(config, Database(lambda: engine.pool), redis, clock, service, engine.agency, engine.single_calls)
         app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         gc.freeze()  # what start-up has made stays: to look through it costs a full collection 15 ms
         gc.set_threshold(20_000, 20, 20)  # a request makes hundreds of objects and leaves none that need looking for
-        log.info("daemon.started", version=__version__, node=config.node, web=f"{config.web.host}:{config.web.port}")
+        where = f"{config.web.host}:{config.web.port}"
+        log.info("daemon.started", version=__version__, node=config.node, web=where, dry_run=config.calls.dry_run)
         return await _supervise(config, engine)
 
 

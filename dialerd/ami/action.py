@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dialerd.core import callerid, ids, phone
+from dialerd.core import callerid, ids, phone, singlecall
 
 ANSWERED_CONTEXT = "dialerd-answered"
 OUT_CONTEXT = "dialerd-out"
@@ -35,6 +35,7 @@ class Originate:
     caller_id: str | None
     ring_timeout_seconds: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None  # shown beside the caller ID's number; none: the number again
 
 
 def fields(call: Originate) -> dict[str, str | list[str]]:
@@ -60,7 +61,9 @@ def fields(call: Originate) -> dict[str, str | list[str]]:
         action["Variable"] = [f"PJSIP_HEADER(add,X-Dialer-Attempt)={call.attempt}", *action["Variable"]]
     if call.caller_id is not None:
         _require("caller id", call.caller_id, callerid.shown(call.caller_id) is not None)
-        action["CallerID"] = f'"{call.caller_id}" <{call.caller_id}>'
+        name = call.name or call.caller_id
+        _require("caller id's name", name, call.name is None or singlecall.is_name(name))
+        action["CallerID"] = f'"{name}" <{call.caller_id}>'
     return action
 
 

@@ -1,6 +1,6 @@
 """Would a number be dialed now, by one campaign? Every gate of the claim in its order, each with its own answer.
 
-This explains the claim (sql/migrations/0007_claim.sql, 0014_tenant_calls.sql) and does not replace it; what the claim
+This explains the claim (sql/migrations/0007_claim.sql, 0019_calls.sql) and does not replace it; what the claim
 asks SQL functions, whoever loads the facts has asked the same ones. tests/integration/test_why.py holds both against
 each other.
 """

@@ -50,6 +50,7 @@ class Health:
     links: tuple[Link, ...]
     schema_version: int | None  # None: unknown, PostgreSQL has not been reached yet
     loop_lag_ms: float
+    dry_run: bool = False  # everything is decided, and nothing is dialled
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +187,9 @@ class Status:
 class LiveEvent:
     """Something that happened just now.
 
-    `agent`: data has name, state, reason, since, attempt. `call`: attempt, campaign, state, outcome and the
-    masked number. `figures`: data is empty; the status is another one than before. `view`: what one agent sees
-    (core.agentview), for this agent alone. `lagged`: the reader was too slow, this is its last event.
+    `agent`: data has name, state, reason, since, attempt. `call`: attempt, campaign, state, outcome, answered_at,
+    ended_at and the masked number. `figures`: data is empty; the status is another one than before. `view`: what one
+    agent sees (core.agentview), for this agent alone. `lagged`: the reader was too slow, this is its last event.
     """
 
     kind: EventKind

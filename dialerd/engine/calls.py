@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import structlog
 
@@ -12,6 +13,7 @@ from dialerd.core.attempt import Event, Facts, State
 from dialerd.core.causes import Outcome
 from dialerd.core.reconcile import Believed
 from dialerd.core.retry import History
+from dialerd.core.singlecall import Options
 from dialerd.engine.campaign import Campaign
 
 _QUEUED_SECONDS = 5.0  # between the claim and a channel that every list shows
@@ -50,6 +52,8 @@ class Call:
     cut_short: bool = False  # we ended it before it could end by itself
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
     person: Person | None = None  # what the agent is shown, once it is read
+    asked: Options | None = None  # how a single call was asked for; None: it is none
+    preferred_caller_id: int | None = None  # the number of the pool that goes first when it is free
 
     @property
     def state(self) -> State:
@@ -61,6 +65,13 @@ class Call:
         campaign = self.campaign
         kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
         return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept)
+
+    @property
+    def ring_seconds(self) -> int:
+        """How long it may ring: as it was asked for, but no less than the campaign's legal profile wants."""
+        if self.asked is None or self.asked.ring_seconds is None:
+            return self.campaign.ring_timeout_seconds
+        return max(self.asked.ring_seconds, ceil(self.campaign.allowance.min_ring_seconds))
 
     @property
     def patience_seconds(self) -> float:
@@ -134,7 +145,7 @@ class Calls:
             Believed(
                 call.attempt,
                 monotonic - call.claimed_monotonic,
-                call.campaign.ring_timeout_seconds + margin_seconds,
+                call.ring_seconds + margin_seconds,
                 _has_a_channel(call, monotonic),
             )
             for call in self._calls.values()

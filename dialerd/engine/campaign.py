@@ -60,6 +60,7 @@ class Campaign:
     serial_interval_seconds: float | None = None  # one call at a time, and so long between two
     weight: float = 1.0  # its share where campaigns dial for the same agents
     tenant_max_calls: int | None = None
+    single_calls: bool = False  # for calls that are asked for one by one: nothing is dialled for it by itself
     broadcast: str | None = None  # the sound file that people hear; None: agents talk to them
     flow: str | None = None  # the IVR flow that answered people go through; None: none
     flow_script: Script | None = None  # that flow, when it can run
@@ -137,8 +138,8 @@ class Campaign:
 _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
-    "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast", "flow", "script", "preview_seconds",
-    "default_disposition",
+    "serial_interval_seconds", "weight", "tenant_max_calls", "single_calls", "broadcast", "flow", "script",
+    "preview_seconds", "default_disposition",
 )  # fmt: skip
 _SETTINGS = (*_SAME, "flow_script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
 

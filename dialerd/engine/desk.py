@@ -39,9 +39,9 @@ class CallerIdDesk:
         self._requests = requests
         self._selected = selected
 
-    async def next_cid(self, request: Request) -> Selection:
-        """See `fastagi.desk.Desk`. A holder that is no attempt of ours is known per node: other boxes may use its name
-        too."""
+    async def next_cid(self, request: Request, preferred: int | None = None) -> Selection:
+        """See `fastagi.desk.Desk`. `preferred`: the id of a number of the pool that goes first, if it is free. A holder
+        that is no attempt of ours is known per node: other boxes may use its name too."""
         caller, now = self._directory.caller(request.campaign, request.agent), self._clock.now()
         if caller is None:
             return self._kept(request, now, None, "", Selection.without_pool(None, {"unknown_campaign": 1}))
@@ -62,12 +62,16 @@ class CallerIdDesk:
             shown(caller.fallback),
             now,
             local_presence=caller.local_presence,
-            preferred=await self._seen_last(caller, to) if caller.sticky else None,
+            preferred=preferred or (await self._seen_last(caller, to) if caller.sticky else None),
             region=number.region,
         )
         if request.door != OURS and ids.is_attempt(request.holder):
             self._selected(request.holder, selection)
         return self._kept(request, now, caller, to, selection)
+
+    def number_of(self, tenant_id: int, campaign_id: int, e164: str) -> int | None:
+        """The id of a number of the pool that a campaign draws from; None: it is not in it."""
+        return self._callerids.number_of(tenant_id, campaign_id, e164)
 
     async def release_cid(self, holder: str, end: CallEnd | None = None) -> bool:
         """See `fastagi.desk.Desk`. How a call ended is kept also when its reservation is over."""

@@ -40,6 +40,7 @@ _FAILED_SECONDS = 1.0  # how long a campaign rests after a claim that failed
 # how long not to ask again; other gates: a second
 _IDLE_SECONDS = {"list_used_up": 5.0, "nothing_due": 1.0, "still_looking": 0.0}
 _NOT_SENT_SECONDS = 5.0  # how long a campaign rests after an attempt that could not leave
+_ROOM_SECONDS = 3.0  # how long a call that somebody asks for waits for its trunk's rate
 COUNTRY_OF = country_of()
 
 
@@ -126,9 +127,8 @@ class Dialing:
     ) -> str | None:
         """Dials one contact that somebody asks for: `take` claims it, and `begun` is told of its call before it is
         placed. Returns why it was not claimed, or None."""
-        if self.room(campaign.trunk) < 1:
+        if not await self._room_for_one(campaign.trunk):
             return "trunk_busy"
-        self._to_claim[campaign.trunk].take(1)
         under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._node.claims.add(under_way)
         fresh: list[Call] = []
@@ -149,6 +149,16 @@ class Dialing:
             begun(call)
         await self.place(fresh, trunk, judgement.until)
         return result.refusal
+
+    async def _room_for_one(self, trunk: str) -> bool:
+        """Takes room for one call from what a trunk's rate allows; waits for it, but not for long."""
+        limit = self._clock.monotonic() + _ROOM_SECONDS
+        while self.room(trunk) < 1:
+            if self._clock.monotonic() >= limit:
+                return False
+            await asyncio.sleep(self.next_room(trunk))
+        self._to_claim[trunk].take(1)
+        return True
 
     async def _note_windows(self, campaign: Campaign, judgement: Judgement) -> None:
         """Which zones are open goes on record when it changes: the decision about every contact of the others."""
@@ -219,7 +229,8 @@ class Dialing:
 
     async def _show(self, call: Call) -> bool:
         """Gives a call its caller ID. Every call shows a number: false when there is none, and it is not placed."""
-        selection = await self._desk.next_cid(Request(call.e164, str(call.campaign.id), "", call.attempt, OURS))
+        request = Request(call.e164, str(call.campaign.id), "", call.attempt, OURS)
+        selection = await self._desk.next_cid(request, call.preferred_caller_id)
         call.caller_id = selection.caller_id
         if selection.caller_id is None:
             reasons = dict(selection.reasons)
@@ -241,8 +252,9 @@ class Dialing:
                     trunk.endpoint,
                     trunk.route,
                     call.caller_id,
-                    campaign.ring_timeout_seconds,
+                    call.ring_seconds,
                     self._variables(call, trunk),
+                    call.asked.name if call.asked is not None else None,
                 )
             )
         except (ValueRefused, LinkDown, _TooLate) as error:
@@ -269,7 +281,10 @@ class Dialing:
 
     def _variables(self, call: Call, trunk: Trunk) -> dict[str, str]:
         campaign, config = call.campaign, self._node.config
-        variables = {
+        variables = dict(call.asked.variables) if call.asked is not None else {}
+        if call.asked is not None:
+            variables |= {"CAMPAIGN_ID": str(campaign.id), "CONTACT_ID": str(call.contact_id)}
+        variables |= {
             "DIALERD_APP": config.ari.app,
             "DIALERD_MAX_SECONDS": str(config.dialing.max_call_seconds),
             "DIALERD_AMD": "0" if campaign.machine_detection == "off" else "1",
@@ -281,7 +296,7 @@ class Dialing:
                 "DIALERD_ATTEMPT": call.attempt,
                 "DIALERD_CAMPAIGN": str(campaign.id),
                 "DIALERD_TRUNK": trunk.endpoint,
-                "DIALERD_RING_SECONDS": str(campaign.ring_timeout_seconds),
+                "DIALERD_RING_SECONDS": str(call.ring_seconds),
             }
         return variables
 

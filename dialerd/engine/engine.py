@@ -24,7 +24,6 @@ from dialerd.core.attempt import Event, Kind, State
 from dialerd.core.callerid import CallEnd, Selection, Usage, end_of
 from dialerd.core.causes import NOT_PLAYED
 from dialerd.core.disposition import Choices
-from dialerd.core.phone import masked
 from dialerd.core.retry import after
 from dialerd.core.status import Decision, Health, Link, LiveEvent, Status, to_json
 from dialerd.engine import record, report
@@ -42,9 +41,10 @@ from dialerd.engine.health import CallerIdHealth
 from dialerd.engine.ivr import Ivr
 from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
-from dialerd.engine.node import Node
+from dialerd.engine.node import DRY_RUN, Node
 from dialerd.engine.pacer import Pacer
 from dialerd.engine.reconciler import Reconciler
+from dialerd.engine.single import SingleCalls
 from dialerd.engine.stasis import Stasis
 from dialerd.live.callerids import CallerIds
 from dialerd.live.figures import CampaignEvent, CampaignFigures, LiveFigures
@@ -122,6 +122,7 @@ class Engine:
         self.agency = Agency(
             self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining
         )
+        self.single_calls = SingleCalls(self._node, self._dialing, self._desk, self._bus, self._until)
         logins = self.agency.phone_logins
         self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived)
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, logins.channels)
@@ -162,7 +163,7 @@ class Engine:
         if event.kind is Kind.LINK_LOST:
             self._doubt()
         if call.state is not before:
-            self._bus.publish("call", self._call_data(call))
+            self._bus.publish("call", self.single_calls.seen(call))
         self._stir()
 
     def _doubt(self) -> None:
@@ -281,7 +282,9 @@ class Engine:
                 return f"{link.name}_down"
         if self._ledger.behind:
             return "record_behind"
-        return None if self._reconciler.done else "reconciling"
+        if not self._reconciler.done:
+            return "reconciling"
+        return DRY_RUN if self._config.calls.dry_run else None
 
     def _links(self) -> list[Link]:
         return [self._db.status, self._redis_link.status, self._ami.status, self._ari.status]
@@ -366,7 +369,8 @@ class Engine:
         """See web/port.py."""
         links, gate = self._links(), self.gate()
         ok = all(link.state == "up" for link in links)
-        return Health(ok, gate is None, gate or "", tuple(links), self._db.schema_version, self.loop_lag_ms)
+        known = self._db.schema_version, self.loop_lag_ms, self._config.calls.dry_run
+        return Health(ok, gate is None, gate or "", tuple(links), *known)
 
     def status(self) -> Status:
         """See web/port.py."""
@@ -398,13 +402,6 @@ class Engine:
     async def agent_hangup(self, name: str) -> None:
         """See web/port.py."""
         await self.agency.hangup(name)
-
-    def _call_data(self, call: Call) -> dict[str, Any]:
-        outcome = call.outcome.value if call.state is State.ENDED else None
-        return {
-            "attempt": call.attempt, "campaign": call.campaign.id, "state": call.state.value, "outcome": outcome,
-            "number": masked(call.e164),
-        }  # fmt: skip
 
     # -- for the other doors to caller IDs ------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from dialerd.engine.calls import Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.store.ledger import Ledger
 
+DRY_RUN = "dry_run"  # the gate when all else would allow calls
+
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 
 

@@ -13,7 +13,7 @@ import structlog
 from dialerd.core.status import Decision
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.dialing import Claimed, Dialing
-from dialerd.engine.node import Node
+from dialerd.engine.node import DRY_RUN, Node
 from dialerd.engine.observe import observe, segment, serial_wait
 from dialerd.pacing import snapshot as pacing
 from dialerd.pacing.bucket import HELD_BEAT
@@ -60,10 +60,10 @@ class Pacer:
     def round(self) -> float:
         """Asks every running campaign whose time has come. Returns the seconds until there may be another round."""
         now, gate = self._clock.monotonic(), self._node.gate()
-        active = [c for c in self._node.campaigns.values() if c.state == "active"]
+        active = [c for c in self._node.campaigns.values() if c.state == "active" and not c.single_calls]
         claimants = []
         for campaign in active:
-            shut = gate or self._no_trunk(campaign) or campaign.flow_problem or None
+            shut = (gate if gate != DRY_RUN else None) or self._no_trunk(campaign) or campaign.flow_problem or None
             early = now < campaign.asked_monotonic + BEAT * 0.9 and not campaign.held
             if shut is not None or now < campaign.idle_until:
                 campaign.held = False
@@ -120,6 +120,9 @@ class Pacer:
         campaign.asked_monotonic, campaign.seen = now, snapshot
         self._on_decision(campaign, snapshot, decision)
         lines, reason = decision.lines, decision.reason
+        if lines > 0 and self._node.gate() == DRY_RUN:
+            self._decided(campaign, lines, f"dry run, nothing is dialled: {reason}")
+            return
         room = self._dialing.room(campaign.trunk)
         campaign.held = room < lines
         if campaign.held:

@@ -116,8 +116,8 @@ class Views:
 def serves(campaign: Campaign, agent: Agent) -> bool:
     """Whether an agent may ask this campaign for contacts to look at."""
     return (
-        campaign.dial_mode == "preview" and campaign.state == "active" and campaign.queue_name in agent.queues
-        and campaign.tenant_id == agent.tenant_id
+        campaign.dial_mode == "preview" and campaign.state == "active" and not campaign.single_calls
+        and campaign.queue_name in agent.queues and campaign.tenant_id == agent.tenant_id
     )  # fmt: skip
 
 

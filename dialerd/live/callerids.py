@@ -18,7 +18,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from dialerd.core.callerid import CallerId, Rule, Selection, Status, Usage, wanted_levels
+from dialerd.core.callerid import CallerId, Rule, Selection, Status, Usage, pool_of, wanted_levels
 from dialerd.core.nearness import levels
 from dialerd.live.together import Together
 
@@ -92,6 +92,11 @@ class CallerIds:
         self._own = frozenset(row.e164 for row in self._rows)
         self._taken = {cid: taken for cid, taken in self._taken.items() if cid in self._row_of}
         self._loaded += 1
+
+    def number_of(self, tenant_id: int, campaign_id: int, e164: str) -> int | None:
+        """The id of an active number of the pool that a campaign draws from; None: it is not in it."""
+        pool = pool_of(self._rows, tenant_id, campaign_id)
+        return next((row.id for row in pool if row.e164 == e164 and row.active), None)
 
     def row(self, cid_id: int) -> CallerId | None:
         """A number of the pool by its id."""

@@ -48,15 +48,17 @@ async def claim(
     agents: Sequence[int] = (),
     trunk: str | None = None,
     batch: UUID | None = None,
+    contact: int | None = None,
 ) -> Claim:
     """Takes up to `want` contacts. When it returns, their attempts are committed (rule 1).
 
-    `agents`: those who are free, for callbacks that are theirs. `trunk`: another one than the campaign's. Raises
-    asyncpg's errors and OSError; whether the claim was committed is then not known, and reconcile finds out.
+    `agents`: those who are free, for callbacks that are theirs. `trunk`: another one than the campaign's. `contact`:
+    this one and nobody else; with an agent, one that is held for them. Raises asyncpg's errors and OSError; whether the
+    claim was committed is then not known, and reconcile finds out.
     """
     if judgement.refusal is not None:
         return Claim((), judgement.refusal)
-    rows = await pool.fetch(_CLAIM, campaign_id, want, node, judgement.parameters(), agents, trunk, batch)
+    rows = await pool.fetch(_CLAIM, campaign_id, want, node, judgement.parameters(), agents, trunk, batch, contact)
     if rows and rows[0]["refusal"] is not None:
         return Claim((), rows[0]["refusal"])
     return Claim(tuple(_claimed(row) for row in rows), None)

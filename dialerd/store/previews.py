@@ -7,11 +7,11 @@ from typing import Any
 import asyncpg
 
 from dialerd.core.terms import Judgement
-from dialerd.store.claim import Claim, Claimed
+from dialerd.store.claim import Claim, claim
 from dialerd.store.queries import queries
 
 _Q = queries("agents")
-_NEXT, _END, _CLAIM = _Q.preview_next, _Q.preview_end, _Q.claim_held
+_NEXT, _END, _HELD = _Q.preview_next, _Q.preview_end, _Q.preview_held
 _ADD_EVENT = queries("admin").add_event
 
 
@@ -57,10 +57,7 @@ async def claim_held(
 ) -> Claim:  # fmt: skip
     """Takes the contact that is held for the agent, as `store.claim.claim` takes the next ones: when it returns, the
     attempt is committed. A refusal may be a rule about this contact; its hold is over then."""
-    if judgement.refusal is not None:
-        return Claim((), judgement.refusal)
-    row = await pool.fetchrow(_CLAIM, campaign_id, agent_id, node, judgement.parameters())
-    if row["refusal"] is not None:
-        return Claim((), row["refusal"])
-    fields = ("contact_id", "number_id", "e164", "attempts", "tries", "for_agent", "list_id")
-    return Claim((Claimed(row["attempt_id"], *(row[name] for name in fields)),), None)
+    held: int | None = await pool.fetchval(_HELD, agent_id)
+    if held is None:
+        return Claim((), "not_held")
+    return await claim(pool, campaign_id, 1, node, judgement, [agent_id], contact=held)

@@ -25,11 +25,11 @@ from dialerd.store.errors import NotFound
 from dialerd.store.pool import TenantPool
 from dialerd.web.agentdoor import COOKIE, AgentDoor, AgentSession
 from dialerd.web.agentpage import AgentPages
-from dialerd.web.agentstream import AgentStream
 from dialerd.web.app import Surface
 from dialerd.web.database import Database
 from dialerd.web.errors import Problem, too_many
 from dialerd.web.events import Streams
+from dialerd.web.livestream import LiveStream
 from dialerd.web.port import AgentDesk
 from dialerd.web.requests import address_of, own_page, pause_reason, read_fields, wants_page
 
@@ -220,7 +220,7 @@ class AgentDoors:
             raise Problem(404, "not_found", f"{error}.") from None
 
     def _stream(self, who: str | int, told: Callable[[LiveEvent], Any], allowed: Callable[[], bool]) -> ASGIApp:
-        return AgentStream(lambda: self._desk.subscribe(who), told, self._streams, allowed)
+        return LiveStream(lambda: self._desk.subscribe(who), told, self._streams, allowed)
 
     def _known(self, who: str | int) -> None:
         """Raises `Problem` 404."""

@@ -16,13 +16,14 @@ from dialerd.web.app import Surface
 from dialerd.web.batch import BatchDoors
 from dialerd.web.callerid_pools import CallerIdPoolDoors
 from dialerd.web.callerids import CallerIdDoors
+from dialerd.web.calls import CallDoors
 from dialerd.web.dashboard import Dashboard
 from dialerd.web.database import Database
 from dialerd.web.dispositions import DispositionDoors
 from dialerd.web.lines import LineDoors
 from dialerd.web.lists import ListDoors
 from dialerd.web.numbers import NumberDoors
-from dialerd.web.port import AgentDesk
+from dialerd.web.port import AgentDesk, CallDesk
 from dialerd.web.rules import RuleDoors
 
 
@@ -41,10 +42,11 @@ def routes(
     clock: Clock | None = None,
     caller_ids: CallerIdService | None = None,
     desk: AgentDesk | None = None,
+    calls: CallDesk | None = None,
 ) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
     whoever is not signed in, unless they have a token of their own. Without `caller_ids` nobody is given one. `desk`:
-    the engine's agents; None: no doors of theirs."""
+    the engine's agents; None: no doors of theirs. `calls`: its single calls; None: none is placed or followed."""
     clock = clock or Clock()
     batch = config.batch
 
@@ -64,7 +66,8 @@ def routes(
             *ListDoors(surface, batch, database).routes(),
             *NumberDoors(surface, batch, database).routes(),
             *RuleDoors(surface, batch, database, clock).routes(),
-            *LineDoors(surface, database, clock).routes(),
+            *LineDoors(surface, database).routes(),
+            *CallDoors(surface, config, database, clock, calls).routes(),
             *stats.routes(surface, database, redis),
             *contacts.routes(surface, database),
             *callbacks.routes(surface, database, clock),

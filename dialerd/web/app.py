@@ -14,7 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -135,6 +135,7 @@ class Surface:
             schema_version=health.schema_version,
             loop_lag_ms=to_json(health.loop_lag_ms),
             timestamp=to_json(self._clock.now()),
+            dry_run=health.dry_run,
         )
         return JSONResponse(body, status_code=200 if health.ok else 503)
 
@@ -154,12 +155,11 @@ class Surface:
 
     def stream(self, visitor: Visitor, source: Source, figures: Snapshots) -> EventStream:
         """A live stream for this visitor, one of the bounded number; it ends when the session does."""
-        id_ = visitor.session_id
+        return EventStream(source, figures, self.streams, self._clock, lambda: self.still(visitor))
 
-        def allowed() -> bool:
-            return id_ is None or self._door.session(id_) is not None
-
-        return EventStream(source, figures, self.streams, self._clock, allowed)
+    def still(self, visitor: Visitor) -> bool:
+        """Whether a visitor is still signed in."""
+        return visitor.session_id is None or self._door.session(visitor.session_id) is not None
 
     async def page(self, request: Request) -> Response:
         """The status page; with ?part=board only what changes."""
@@ -259,7 +259,7 @@ class Surface:
 
     # -- who asks, and refusals
 
-    def visitor(self, request: Request, fields: Mapping[str, Any] | None = None) -> Visitor:
+    def visitor(self, request: HTTPConnection, fields: Mapping[str, Any] | None = None) -> Visitor:
         """Who this is, or 401. Handlers that change something give `fields`: a cookie alone is not enough."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:

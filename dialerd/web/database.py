@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from dialerd.store import campaigns
 from dialerd.store.errors import NotFound
@@ -36,7 +36,7 @@ class Database:
             raise Problem(404, "no_such_tenant", str(error), "dialer-admin tenant list") from None
         return TenantPool(pool, found.id), found
 
-    async def tenant_of(self, request: Request) -> tuple[TenantPool, campaigns.Tenant]:
+    async def tenant_of(self, request: HTTPConnection) -> tuple[TenantPool, campaigns.Tenant]:
         """The tenant that a request names: header X-Tenant, else ?tenant=, else "default"."""
         name = request.headers.get(HEADER) or request.query_params.get("tenant") or DEFAULT_TENANT
         return await self.tenant(name)

@@ -7,7 +7,7 @@ or here, when its connection takes nothing any more.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -92,6 +92,19 @@ class Streams:
     def close(self) -> None:
         """End every stream; new ones end at once."""
         self.closing.set()
+
+
+async def until_first(*parts: Coroutine[Any, Any, Any]) -> None:
+    """Runs them all until one ends; what that one raises is raised."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class EventStream:

@@ -1,17 +1,12 @@
-"""Doors to lines and single calls: the panel switches lines and never makes one; a call is seen by its id."""
+"""Doors to lines: the panel switches them and never makes one."""
 
 from typing import Any
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dialerd.clock import Clock
-from dialerd.core.attempt import State
-from dialerd.core.callstatus import of_attempt
-from dialerd.core.causes import Outcome
-from dialerd.store import calls, lines
+from dialerd.store import lines
 from dialerd.web.app import Surface
 from dialerd.web.database import DEFAULT_TENANT, Database
 from dialerd.web.errors import Problem
@@ -24,10 +19,9 @@ _BY = "panel"
 class LineDoors:
     """The handlers. The default tenant is the installation's owner: it may switch lines that belong to nobody else."""
 
-    def __init__(self, surface: Surface, database: Database, clock: Clock) -> None:
+    def __init__(self, surface: Surface, database: Database) -> None:
         self._surface = surface
         self._database = database
-        self._clock = clock
 
     def routes(self) -> list[Route]:
         """Where they are."""
@@ -35,7 +29,6 @@ class LineDoors:
             Route("/api/lines", self.lines, methods=["GET"]),
             Route("/api/lines/{name}/{verb}", self.switch, methods=["POST"]),
             Route("/api/lines/{name}", self.delete, methods=["DELETE"]),
-            Route("/api/v2/status/{call_id}", self.status, methods=["GET"]),
         ]
 
     async def lines(self, request: Request) -> Response:
@@ -66,33 +59,6 @@ class LineDoors:
             name = request.path_params["name"]
             await lines.delete(pool, tenant_id, name, owner, _BY)
         return JSONResponse({"name": name, "deleted": True})
-
-    async def status(self, request: Request) -> Response:
-        """GET /api/v2/status/{call_id}: one call."""
-        self._surface.visitor(request)
-        try:
-            call_id = UUID(request.path_params["call_id"])
-        except ValueError:
-            raise Problem(404, "not_found", "There is no such call.") from None
-        async with refusals():
-            pool, tenant = await self._database.tenant_of(request)
-            call = (await calls.get(pool, tenant.id, call_id)).attempt
-        ended, answered = call["ended_at"], call["answered_at"]
-        outcome = Outcome(call["outcome"]) if call["outcome"] else None
-        seconds = ((ended or self._clock.now()) - answered).total_seconds() if answered else 0.0
-        return JSONResponse(
-            {
-                "call_id": call["id"],
-                "phone_number": call["e164"],
-                "status": of_attempt(State(call["state"]), outcome, answered is not None),
-                "channel": call["id"],
-                "created_at": call["claimed_at"].isoformat(),
-                "answered_at": answered.isoformat() if answered else None,
-                "duration": max(0, round(seconds)),
-                "is_active": ended is None,
-                "is_completed": ended is not None,
-            }
-        )
 
     async def _owned(self, request: Request) -> tuple[Any, int, bool]:
         pool, tenant = await self._database.tenant_of(request)

@@ -1,11 +1,12 @@
 """What the surface needs from the engine, and all that it may ask of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from dialerd.core.agentview import AgentView, Identity
+from dialerd.core.singlecall import Placed, Wanted
 from dialerd.core.status import Health, LiveEvent, Status
 
 
@@ -86,3 +87,18 @@ class AgentDesk(Protocol):
     async def preview_skip(self, who: str | int, reason: str, seconds: float) -> None: ...
 
     async def preview_call(self, who: str | int) -> None: ...
+
+
+class CallDesk(Protocol):
+    """The engine's single calls."""
+
+    async def place(self, tenant_id: int, wanted: Wanted) -> Placed:
+        """Place one; returns when it was handed to Asterisk. Raises `CallRefused` (core.singlecall), and what the store
+        raises."""
+
+    async def now(self, attempt: str) -> Mapping[str, Any] | None:
+        """A live call of this node, as the event `call` has it; None: it is not live here, and if it has just ended its
+        end is in PostgreSQL when this returns."""
+
+    def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[LiveEvent]]:
+        """See `Engine`."""

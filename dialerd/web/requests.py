@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from dialerd.web.auth import Session
 from dialerd.web.errors import Problem
 
 
-def own_page(request: Request, session: Session | None, fields: Mapping[str, Any]) -> None:
+def same_origin(connection: HTTPConnection) -> bool:
+    """Whether no other site's page opened this WebSocket: browsers send Origin with each, programs send none."""
+    origin = connection.headers.get("origin")
+    return origin is None or _is_ours(connection, origin)
+
+
+def own_page(request: HTTPConnection, session: Session | None, fields: Mapping[str, Any]) -> None:
     """Refuse what another site's page made the browser send (cross-site request forgery).
 
     Sec-Fetch-Site, where the browser sends it, must say same-origin; else Origin must name the very host
@@ -23,7 +29,7 @@ def own_page(request: Request, session: Session | None, fields: Mapping[str, Any
     if site is not None:
         own = site == "same-origin"
     elif origin is not None:
-        own = origin.partition("://")[2] == request.headers.get("host", "").lower() != ""
+        own = _is_ours(request, origin)
     elif session is not None:
         own = hmac.compare_digest(str(fields.get("csrf", "")).encode("utf-8", "surrogatepass"), session.csrf.encode())
     else:
@@ -35,6 +41,10 @@ def own_page(request: Request, session: Session | None, fields: Mapping[str, Any
             "This did not come from dialerd's own page.",
             "Open the status page and try there.",
         )
+
+
+def _is_ours(connection: HTTPConnection, origin: str) -> bool:
+    return origin.partition("://")[2] == connection.headers.get("host", "").lower() != ""
 
 
 async def read_fields(request: Request) -> dict[str, Any]:
@@ -71,7 +81,7 @@ def pause_reason(fields: Mapping[str, Any]) -> str:
     return reason.strip()
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """The peer's address; behind a proxy on this machine the one that the proxy names."""
     return request.client.host if request.client else "unknown"
 

@@ -9,6 +9,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -16,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 16 * 1024
 MAX_CONNECTIONS = 256
+SOCKET_BYTES = 4 * 1024  # of a message that a WebSocket brings
 UNACKNOWLEDGED_SECONDS = 20
 STOP_SECONDS = 3
 
@@ -31,6 +33,7 @@ class _Protocol(H11Protocol):
     """uvicorn's protocol with a deadline for the head of every request."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,10 +43,18 @@ class _Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._upgraded or (self.cycle is not None and not self.cycle.response_complete):
             self._disarm()
         elif self._deadline is None:
             self._arm()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """From here on the connection is another protocol's, which has its own patience."""
+        if len(self.connections) >= MAX_CONNECTIONS:  # uvicorn does not ask for these
+            self.transport.abort()
+            return
+        self._upgraded = True
+        super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -86,7 +97,11 @@ async def serve(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
     config = uvicorn.Config(
         app,
         http=_Protocol,
-        ws="none",
+        ws="wsproto",
+        ws_max_size=SOCKET_BYTES,
+        ws_ping_interval=20.0,  # finds out who is gone
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,  # a few bytes must not become many
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -32,10 +32,9 @@ SELECT contact_id, number_id, e164, until FROM preview_next_v1($1, $2, $3, $4);
 -- Ends the hold of an agent; the contact, or null where there was none.
 SELECT preview_end_v1($1, $2);
 
--- name: claim_held
--- Claims the contact that is held for an agent.
-SELECT attempt_id::text, contact_id, number_id, e164, attempts, tries, for_agent, refusal, list_id
-FROM claim_held_v1($1, $2, $3, $4);
+-- name: preview_held
+-- The contact that is held for an agent.
+SELECT contact_id FROM previews WHERE agent_id = $1;
 
 -- name: set_pin
 -- An agent's PIN (null: none) and login number (null: stays).

@@ -4,7 +4,7 @@
 -- Takes contacts and writes their attempts, every gate inside; or one row with the gate that refused.
 SELECT c.attempt_id::text, c.contact_id, c.number_id, c.e164, c.attempts, c.tries, c.for_agent, c.refusal,
        (SELECT q.list_id FROM contacts q WHERE q.id = c.contact_id) AS list_id
-FROM claim_v2($1, $2, $3, $4, $5, $6, $7) AS c;
+FROM claim_v2($1, $2, $3, $4, $5, $6, $7, $8) AS c;
 
 -- name: record
 -- Writes a batch of the ledger; false when it is in already.
@@ -28,7 +28,7 @@ WITH aside AS (
     RETURNING q.id
 )
 UPDATE campaigns c SET state = 'completed', completed_at = now(), updated_at = now()
-WHERE c.id = $1 AND c.state = 'active'
+WHERE c.id = $1 AND c.state = 'active' AND NOT c.single_calls
   AND NOT EXISTS (SELECT FROM attempts a WHERE a.campaign_id = c.id AND a.ended_at IS NULL)
   AND NOT EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state IN ('waiting', 'claimed'))
   AND NOT EXISTS (SELECT FROM contacts q WHERE q.campaign_id = c.id AND q.state = 'queued' AND q.zone_set > 0)

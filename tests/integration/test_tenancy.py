@@ -105,6 +105,7 @@ async def company(pool: asyncpg.Pool, name: str) -> Company:
     await pool.execute("INSERT INTO inputs (tenant_id, attempt_id, digits) VALUES ($1, $2, '1')", tenant.id, attempt)
     await pool.execute("SELECT seal_v1(1000)")
     await pool.execute("INSERT INTO retention (tenant_id, days) VALUES ($1, 1000)", tenant.id)
+    await pool.execute("INSERT INTO call_requests (id, tenant_id, digest) VALUES (uuid7(), $1, '')", tenant.id)
     log = DecisionLog("n", lambda: pool)
     snapshot, curves = Snapshot("predictive", 1, 0, 0, 9, 9), Learner().curves()
     log.put(Kept(tenant.id, id_, datetime(2026, 11, 20, tzinfo=UTC), snapshot, curves, 2.0, 1, "why"))

@@ -171,3 +171,16 @@ def test_the_batch_apis_older_variables_are_understood_and_its_mistakes_named(et
     says = complaints(etc, '[batch]\ntimezone = "Asia/Nowhere"\ndefault_size = 0\n', DIALER_TOKEN="")
     assert len(says) == 3
     assert "/dialerd.toml:2: batch.timezone: " in "\n".join(says)
+
+
+@pytest.mark.accepts("ORI-12", "ORI-14", "ORI-15")
+def test_the_single_calls_older_variables_are_understood(etc: Path) -> None:
+    assert read(etc).calls.dry_run is False
+    calls = read(
+        etc, DEFAULT_CONTEXT="dialer-outbound", DEFAULT_EXTENSION="s", DEFAULT_TIMEOUT="4500",
+        DEFAULT_CALLER_ID="Outbound Call", DIALER_DRY_RUN="true", TELEPHONY_BACKEND="asterisk",
+    ).calls  # fmt: skip
+    assert (calls.context, calls.extension, calls.timeout_seconds) == ("dialer-outbound", "s", 4.5)
+    assert (calls.caller_id, calls.dry_run) == ("Outbound Call", True)
+    says = complaints(etc, DEFAULT_TIMEOUT="300000", TELEPHONY_BACKEND="twilio")
+    assert len(says) == 2 and any("TELEPHONY_BACKEND" in text for text in says)

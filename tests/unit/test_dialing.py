@@ -10,9 +10,11 @@ import pytest
 
 from dialerd.clock import Clock
 from dialerd.config import Trunk
+from dialerd.core.abandonment import Allowance
 from dialerd.core.attempt import Facts
 from dialerd.core.callerid import Selection
 from dialerd.core.retry import History
+from dialerd.core.singlecall import Options
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.dialing import Dialing
 from dialerd.engine.node import Node
@@ -126,3 +128,36 @@ async def test_claims_that_come_back_all_at_once_leave_no_faster_than_the_trunk_
     for first, begin in enumerate(times):
         for n, end in enumerate(times[first:], 1):
             assert n <= 20 * (end - begin) + 4 + 1e-3
+
+
+@pytest.mark.accepts("ORI-15")
+async def test_in_a_dry_run_no_originate_leaves_even_when_something_was_claimed() -> None:
+    scene = Scene()
+    scene.gate = "dry_run"
+    await scene.run()
+    assert scene.sent == [] and "dry_run" in scene.details[0]
+
+
+@pytest.mark.accepts("ORI-04", "ORI-07")
+async def test_a_single_call_carries_its_campaign_contact_and_variables() -> None:
+    scene = Scene()
+    scene.call.asked = Options(
+        7, "MyCompany", None, {"CUSTOMER_ID": "456", "DIALERD_APP": "another", "CONTACT_ID": "9"}
+    )
+    await scene.run()
+    sent = scene.sent[0][1]
+    assert (sent.ring_timeout_seconds, sent.name) == (7, "MyCompany")
+    told = {name: sent.variables[name] for name in ("CAMPAIGN_ID", "CONTACT_ID", "CUSTOMER_ID", "DIALERD_APP")}
+    campaign_id = str(scene.call.campaign.id)
+    assert told == {"CAMPAIGN_ID": campaign_id, "CONTACT_ID": "1", "CUSTOMER_ID": "456", "DIALERD_APP": "dialerd"}
+
+
+def test_a_phone_rings_no_shorter_than_the_legal_profile_wants() -> None:
+    call = Scene().call
+    call.campaign.allowance = Allowance(min_ring_seconds=15.0)
+    call.asked = Options(7)
+    assert call.ring_seconds == 15
+    call.asked = Options(20)
+    assert call.ring_seconds == 20
+    call.asked = Options()
+    assert call.ring_seconds == call.campaign.ring_timeout_seconds

@@ -238,3 +238,20 @@ async def test_a_campaign_whose_pacing_fails_rests_and_the_others_go_on() -> Non
     assert floor.dialing.asked == [(2, 2)]
     decision = floor.campaigns[1].decision
     assert decision is not None and "pacing failed" in decision.reason
+
+
+@pytest.mark.accepts("ORI-15")
+async def test_a_dry_run_decides_and_says_so_and_claims_nothing() -> None:
+    floor = Floor(2, named(1))
+    floor.gate = "dry_run"
+    await floor.round()
+    decision = floor.campaigns[1].decision
+    assert decision is not None and decision.lines == 2 and decision.reason.startswith("dry run")
+    assert floor.dialing.asked == []
+
+
+async def test_nothing_is_dialled_by_itself_for_the_campaign_of_single_calls() -> None:
+    floor = Floor(2, named(1), named(2))
+    floor.campaigns[1].single_calls = True
+    await floor.round()
+    assert floor.dialing.asked == [(2, 2)] and floor.campaigns[1].decision is None

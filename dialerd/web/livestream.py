@@ -1,4 +1,4 @@
-"""One agent's live stream: their view each time it changes, the present first. Without delay: it is the screen pop."""
+"""One reader's live stream: each event of a source as it comes, without delay: an agent's views, a call's status."""
 
 import asyncio
 import json
@@ -10,10 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from dialerd.core.status import AgentRefused, LiveEvent
 from dialerd.web.errors import Problem
-from dialerd.web.events import HEADERS, Streams
+from dialerd.web.events import HEADERS, Streams, until_first
 
 
-class AgentStream:
+class LiveStream:
     """The ASGI answer. `events`: as the engine gives them; `told(event)`: what goes out as its data; `allowed` is asked
     again at every heartbeat."""
 
@@ -33,7 +33,7 @@ class AgentStream:
         """Stream until the reader leaves, lags, is not allowed any more, or the server stops."""
         streams = self._streams
         if streams.open >= streams.limit:
-            full = Problem(503, "too_many_listeners", f"{streams.limit} agents' streams are open.", "Close one.")
+            full = Problem(503, "too_many_listeners", f"{streams.limit} live streams are open.", "Close one.")
             await full.as_json()(scope, receive, send)
             return
         streams.open += 1
@@ -64,16 +64,7 @@ class AgentStream:
                 await asyncio.sleep(self._streams.heartbeat_seconds)
                 await self._write(send, ": still here\n\n")
 
-        parts = (write(), disconnected(), beat(), self._streams.closing.wait())
-        tasks = [asyncio.ensure_future(part) for part in parts]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await until_first(write(), disconnected(), beat(), self._streams.closing.wait())
 
     async def _write(self, send: Send, text: str) -> None:
         await self._send(send, {"type": "http.response.body", "body": text.encode(), "more_body": True})
