@@ -49,6 +49,8 @@ class Call:
     wait_seconds: float | None = None  # that its flow lets it wait for an agent; None: the campaign's grace
     cut_short: bool = False  # we ended it before it could end by itself
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
+    returns: str | None = None  # the attempt that this one returns: they called us; None: we dialled
+    forsaken: bool = False  # nobody came for it: it hears the safe-harbour message, and no agent is offered it
     person: Person | None = None  # what the agent is shown, once it is read
 
     @property
@@ -59,8 +61,15 @@ class Call:
     def outcome(self) -> Outcome:
         """How it ended, once it is over."""
         campaign = self.campaign
+        if self.returns is not None:
+            return Outcome.RETURNED
         kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
         return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept)
+
+    @property
+    def walks(self) -> bool:
+        """Whether it goes through its campaign's flow."""
+        return self.campaign.flow is not None and self.returns is None
 
     @property
     def patience_seconds(self) -> float:

@@ -12,6 +12,7 @@ import pytest
 from dialerd.ari.leg import Legs
 from dialerd.ari.transport import AriError
 from dialerd.clock import Clock
+from dialerd.config import Flows
 from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.causes import Outcome
 from dialerd.core.flow import Script
@@ -19,6 +20,8 @@ from dialerd.core.flow_check import read
 from dialerd.core.retry import History
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.ivr import Ivr
+from dialerd.engine.optouts import OptOuts
+from dialerd.engine.webhooks import Webhooks
 from dialerd.store.ledger import Ledger
 from tests.unit.test_conversations import campaign
 
@@ -87,9 +90,10 @@ class Stage:
         self.offered: list[Call] = []
         self.messages: list[Call] = []
         self.broken: list[str] = []
+        self.opt_outs, self.webhooks = OptOuts(here), Webhooks(Flows(webhook_private_hosts=("127.0.0.1",)))
         self.ivr = Ivr(
             here, self.legs, self.offered.append, self.messages.append, lambda _, why: self.broken.append(why),
-            lambda: None,
+            lambda: None, self.opt_outs, self.webhooks,
         )  # fmt: skip
         flow = read(FLOW, "f", "f.toml")
         script = Script(flow, {prompt: prompt.sound for prompt in flow.prompts()})
@@ -164,7 +168,7 @@ async def test_who_presses_2_and_hangs_up_at_once_has_opted_out_all_the_same(poo
     stage.legs.pressed(ATTEMPT, "2")
     stage.legs.left(ATTEMPT)
     await stage.over()
-    await stage.ivr.written()
+    await stage.opt_outs.written()
     rows = await pool.fetch("SELECT e164, kind, source FROM consents")
     assert [tuple(row) for row in rows] == [(NUMBER, "opt_out", "ivr:f")]
     assert await pool.fetchval("SELECT count(*) FROM dnc_numbers") == 1
@@ -179,7 +183,7 @@ async def test_an_opt_out_while_postgresql_is_away_is_written_once_when_it_is_ba
     stage.legs.pressed(ATTEMPT, "2")
     await stage.until(lambda: stage.call.flow_node == "out")
     stage.legs.left(ATTEMPT)
-    written = asyncio.create_task(stage.ivr.written())
+    written = asyncio.create_task(stage.opt_outs.written())
     await asyncio.sleep(0.05)
     assert not written.done()
     stage.pool = pool
