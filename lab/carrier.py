@@ -76,9 +76,15 @@ class Carrier(Asterisk):
         """An agent dials a number by hand: their phone calls it at the PBX."""
         self.cli(f"channel originate PJSIP/{e164}@{agent} extension talk@phone")
 
-    def call_back(self, e164: str, caller_id: str) -> None:
-        """A subscriber calls a number of ours, listens, and presses the key that is in its own number."""
-        self.cli(f"channel originate Local/{caller_id}@returns/n extension {e164}@returning")
+    def call_back(self, subscriber: str, dialled: str) -> None:
+        """A subscriber calls a number of ours, listens, presses the key that is in their own number, and talks."""
+        self.cli(f"channel originate Local/{subscriber}@returns/n extension {dialled}@returning")
+
+    def hang_up_caller(self, subscriber: str) -> None:
+        """A subscriber who called back hangs up."""
+        for channel in self.channels():
+            if channel.context == "returns" and channel.exten == subscriber:
+                self.cli(f"channel request hangup {channel.name}")
 
     def hang_up(self, agent: str) -> None:
         """The agent's phone hangs up whatever it has."""
