@@ -31,6 +31,7 @@ from dialerd.engine.optouts import OptOuts
 from dialerd.places import prompts
 from dialerd.store import returned
 from dialerd.store.errors import DB_ERRORS
+from dialerd.store.people import people
 from dialerd.store.returned import LastCall, Taken
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,7 @@ log = structlog.get_logger(__name__)
 PLACE = "returned call"  # in `inputs`, where a flow has the name of a node; no node is called so
 _MOST = 50  # at a time; further ones hear the dialplan's message
 _SECONDS = 90.0  # of one; less than the dialplan's own limit
+_TAKEN_UP = "dialerd-returned"  # accountcode of a caller whom an attempt has taken up
 _AFTER_MESSAGE_SECONDS = 5.0  # for the key that it named
 _KEPT_KEYS = 50
 _UNKNOWN = ("im-sorry", "vm-nobodyavail", "goodbye")  # of Asterisk's own sounds
@@ -124,8 +126,7 @@ class ReturnedCalls:
     async def _to_agents(self, channel: str, found: LastCall) -> bool:
         """Makes an attempt of it. False: it cannot be one, and hears the message."""
         try:
-            campaign = await self._campaign(found.campaign_id)
-            taken = None
+            campaign, taken = await self._campaign(found.campaign_id), None
             if campaign is not None:
                 taken = await returned.take(self._node.reach(), found.attempt, self._node.config.node)
         except DB_ERRORS as error:
@@ -135,16 +136,22 @@ class ReturnedCalls:
             log.info("returned.not_taken", attempt=found.attempt, why="no campaign, or a live call already")
             return False
         call = self._begin(campaign, taken, found)
+        await self._read_person(call)
         config = self._node.config
         try:
-            # Theirs was the time for a message; from here on the attempt's own limit holds.
+            # Theirs was the time for a message; from here on the attempt's own limit holds, and Asterisk ends the one
+            # with the other: for reconcile it is nobody's of ours any more, though it still looks as in our app.
             await self._ari.set_variable(channel, "TIMEOUT(absolute)", str(config.dialing.max_call_seconds))
+            await self._ari.set_variable(channel, "CHANNEL(accountcode)", _TAKEN_UP)
             await self._ari.call_in(
                 call.attempt, channel, call.e164, config.ari.app, ids.ACCOUNT, config.dialing.max_call_seconds
             )
         except AriError as error:
             says = f"Asterisk refused the channel of a returned call: {error}"
             self._node.calls.learn(call.attempt, Event(Kind.NOT_SENT, self._node.clock.now(), detail=says[:200]))
+            with suppress(AriError, AriUnreachable):
+                await self._ari.set_variable(channel, "TIMEOUT(absolute)", str(round(_SECONDS)))
+                await self._ari.set_variable(channel, "CHANNEL(accountcode)", ids.ACCOUNT)
             return False
         except AriUnreachable:
             self._node.calls.learn(call.attempt, Event(Kind.LINK_LOST, self._node.clock.now()))
@@ -161,6 +168,14 @@ class ReturnedCalls:
         self._node.calls.add(call)
         log.info("returned.to_agents", attempt=call.attempt, returns=found.attempt, number=masked(call.e164))
         return call
+
+    async def _read_person(self, call: Call) -> None:
+        """There is no ringing during which it could be read: the agent's page has it with the call."""
+        try:
+            found = await people(self._node.reach(), [(call.contact_id, call.e164)])
+            call.person = found.get(call.contact_id)
+        except DB_ERRORS as error:
+            log.warning("returned.person_unread", error=str(error) or type(error).__name__)
 
     # -- a message ------------------------------------------------------------------------------------------------
 
