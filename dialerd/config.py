@@ -7,7 +7,7 @@ show them. There are no default secrets: a missing one is an error that names `d
 import socket
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from dialerd.core.calendar import clock_of
 
@@ -24,6 +24,8 @@ def _known_zone(name: str) -> str:
     return name
 
 
+Host = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.:-]{0,251}[a-z0-9])?$")]
+Transfer = Annotated[str, StringConstraints(pattern=r"^[+0-9][0-9]{1,19}@[A-Za-z0-9_.-]{1,64}$")]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
@@ -137,6 +139,19 @@ class Flows(Section):
     tts_command: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_template)] = (
         "espeak-ng", "-b", "1", "-v", "{language}", "--stdin", "-w", "{file}",
     )  # fmt: skip
+    webhook_hosts: tuple[Host, ...] = ()  # whom nodes `webhook` may tell things, over https; none of these: nobody
+    webhook_private_hosts: tuple[Host, ...] = ()  # these may have private addresses, and be told without TLS
+    webhook_seconds: Seconds = 5.0  # for one
+    transfer_to: tuple[Transfer, ...] = ()  # where nodes `transfer` may lead: "NUMBER@TRUNK", as in "700@trunk-out"
+
+
+class Returned(Section):
+    """People who call one of our caller IDs back (docs/flows.md)."""
+
+    days: Annotated[int, Field(ge=0, le=366)] = 30  # so long ago at most we called them; 0: nobody is recognised
+    region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "FI"  # reads numbers without a country code
+    # A sound file, as Asterisk names it, for those whom we do not know; none: sounds of Asterisk's.
+    message: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_/-]{0,127}$")] | None = None
 
 
 class Trunk(Section):
@@ -212,5 +227,13 @@ class Config(Section):
     dialing: Dialing = Dialing()
     calls: Calls = Calls()
     flows: Flows = Flows()
+    returned: Returned = Returned()
     log: Log = Log()
     trunks: dict[Name, Trunk] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _transfers_have_trunks(self) -> "Config":
+        for to in self.flows.transfer_to:
+            if (trunk := to.partition("@")[2]) not in self.trunks:
+                raise ValueError(f"flows.transfer_to: {to!r} names a trunk that is none: there is no [trunks.{trunk}]")
+        return self

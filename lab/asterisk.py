@@ -51,7 +51,7 @@ class Asterisk:
         self._folder = folder
         self._run = run
         self._program = program
-        for part in ("etc", "data", "db", "spool", "log/cdr-csv"):
+        for part in ("etc", "data", "db", "spool/recording", "log/cdr-csv"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self._link_data()
         argv = [*program.argv, "-C", str(self.etc / "asterisk.conf"), "-f"]

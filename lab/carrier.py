@@ -49,7 +49,7 @@ class Carrier(Asterisk):
         self.write("rtp.conf", f"[general]\nrtpstart = {first}\nrtpend = {last}\n")
         phones = "".join(PHONE.format(name=n, pbx=ports.pbx_sip, password=password) for n in agents)
         self.write("pjsip.conf", PJSIP.format(port=ports.carrier_sip) + phones)
-        self.write("extensions.conf", carrier_dialplan(subscribers, self._invites))
+        self.write("extensions.conf", carrier_dialplan(subscribers, self._invites, ports.pbx_sip))
         self.write("indications.conf", INDICATIONS)
         self.write("manager.conf", "[general]\nenabled = no\n")
         self.write("cdr.conf", "[general]\nenable = no\n")
@@ -58,6 +58,10 @@ class Carrier(Asterisk):
         """Every INVITE so far, oldest first."""
         rows = [line.split("\t") for line in self._invites.read_text().splitlines()]
         return [Invite(int(row[0]) / 1000, *row[1:4]) for row in rows]
+
+    def listen(self, folder: Path | None) -> None:
+        """From the next call on, what each person hears goes into a WAV file, `<number without plus>.wav`."""
+        self.cli(f'dialplan set global HEARD "{folder or ""}"')
 
     def phones_registered(self) -> int:
         """How many phones the PBX has accepted."""
@@ -71,6 +75,16 @@ class Carrier(Asterisk):
     def dial(self, agent: str, e164: str) -> None:
         """An agent dials a number by hand: their phone calls it at the PBX."""
         self.cli(f"channel originate PJSIP/{e164}@{agent} extension talk@phone")
+
+    def call_back(self, subscriber: str, dialled: str) -> None:
+        """A subscriber calls a number of ours, listens, presses the key that is in their own number, and talks."""
+        self.cli(f"channel originate Local/{subscriber}@returns/n extension {dialled}@returning")
+
+    def hang_up_caller(self, subscriber: str) -> None:
+        """A subscriber who called back hangs up."""
+        for channel in self.channels():
+            if channel.context == "returns" and channel.exten == subscriber:
+                self.cli(f"channel request hangup {channel.name}")
 
     def hang_up(self, agent: str) -> None:
         """The agent's phone hangs up whatever it has."""

@@ -10,8 +10,8 @@ _AGENT_TALK = "queue-periodic-announce&silence/3&tt-weasels&silence/5"
 _MACHINE_GREETING = "vm-theperson&vm-isunavail&vm-leavemsg"
 
 
-def carrier_dialplan(subscribers: Subscribers, invites: Path) -> str:
-    """extensions.conf of the carrier."""
+def carrier_dialplan(subscribers: Subscribers, invites: Path, pbx_port: int) -> str:
+    """extensions.conf of the carrier. `pbx_port`: where people call to who call back."""
     mix = "\n".join(
         f" same => n,GotoIf($[${{LOT}} < {limit}]?carrier-{behaviour:02d},${{EXTEN}},1)"
         for limit, behaviour in subscribers.thresholds()
@@ -19,6 +19,7 @@ def carrier_dialplan(subscribers: Subscribers, invites: Path) -> str:
     return _TEXT.format(
         seed=subscribers.seed,
         invites=invites,
+        pbx_port=pbx_port,
         tab="\t",
         mix=mix,
         ring=round(subscribers.ring_seconds * 1000),
@@ -42,6 +43,8 @@ SEED = {seed}
 RING_MS = {ring}
 TALK_MS = {talk}
 GREETING = {greeting}
+; a folder: what people hear is written there, by their number
+HEARD =
 
 [carrier]
 exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}})
@@ -124,6 +127,7 @@ exten => _+X.,1,Set(DIGIT=2)
 
 [person]
 exten => _+X.,1,Answer()
+ same => n,ExecIf($["${{HEARD}}" != ""]?MixMonitor(,r(${{HEARD}}/${{EXTEN:1}}.wav)))
  same => n,Gosub(spread,s,1(talk,${{EXTEN}},${{TALK_MS}}))
  same => n,Set(TIMEOUT(absolute)=${{GOSUB_RETVAL}})
  same => n,Wait(0.2)
@@ -137,6 +141,20 @@ exten => _+X.,1,Answer()
 [press]
 exten => _[0-9*#]!,1,SendDTMF(${{EXTEN}},200)
  same => n,Goto(phone,talk,talk)
+
+; a subscriber calls back: the person, and what they dial
+[returns]
+exten => _+X.,1,Answer()
+ same => n,ExecIf($["${{HEARD}}" != ""]?MixMonitor(,r(${{HEARD}}/${{EXTEN:1}}.wav)))
+ same => n,Wait(3)
+ same => n,ExecIf($["${{EXTEN:7:2}}" = "18"]?SendDTMF(1))
+ same => n,ExecIf($["${{EXTEN:7:2}}" = "19"]?SendDTMF(2))
+ same => n(talk),Playback({customer_talk})
+ same => n,Goto(talk)
+[returning]
+exten => _+X.,1,Set(ME=${{CUT(CHANNEL,@,1)}})
+ same => n,Set(CALLERID(num)=${{ME:6}})
+ same => n,Dial(PJSIP/pbx/sip:${{EXTEN}}@127.0.0.1:{pbx_port})
 
 [phone]
 exten => talk,1,Answer()

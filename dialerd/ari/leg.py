@@ -7,7 +7,7 @@ Nothing is asked for twice and nothing polled: Asterisk's events end each wait. 
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,8 @@ from dialerd.ari.transport import AriError, AriUnreachable
 from dialerd.core import ids
 
 _KEYS = 32  # that are kept of one channel
+_HANG_UP_SECONDS = 0.5  # between the end of what a channel heard and its own
+_RECORDING_MARGIN_SECONDS = 5.0  # beyond its limit
 _PLAYBACK_SECONDS = 600.0  # no sound is longer; an end that is not told must not hold a call for ever
 
 
@@ -37,6 +39,7 @@ class Leg:
         self._key_pressed = key_pressed
         self._keys: deque[str] = deque(maxlen=_KEYS)
         self._playing: dict[str, asyncio.Future[bool]] = {}
+        self._recordings: dict[str, asyncio.Future[bool]] = {}
         self._changed = asyncio.Event()
         self.gone = False
 
@@ -54,9 +57,18 @@ class Leg:
         if future is not None and not future.done():
             future.set_result(well)
 
+    def recorded(self, name: str, well: bool) -> None:
+        """A recording has ended."""
+        future = self._recordings.pop(name, None)
+        if future is not None and not future.done():
+            future.set_result(well)
+
     def left(self) -> None:
         """The channel hung up, or is not ours any more."""
         self.gone = True
+        for future in self._recordings.values():  # what was said until then is kept
+            if not future.done():
+                future.set_result(True)
         for future in self._playing.values():
             if not future.done():
                 future.set_exception(LegGone(self.channel))
@@ -92,6 +104,32 @@ class Leg:
                 break
             found += key
         return found
+
+    async def record(self, name: str, seconds: float, silence_seconds: float, began: Callable[[], None]) -> None:
+        """What is said after a beep, until a key, silence, the limit or the hang-up; `began` is told when Asterisk has
+        begun. Raises `LegGone`, `NotPlayed`: it was not recorded."""
+        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._recordings[name] = ended
+        try:
+            await self._asked(self._ari.record(self.channel, name, seconds, silence_seconds))
+            began()
+            await asyncio.wait([ended], timeout=seconds + _RECORDING_MARGIN_SECONDS)
+            if ended.done() and not ended.result():
+                raise NotPlayed(f"recording {name}")
+        finally:
+            self._recordings.pop(name, None)
+            self.forget_keys()  # the one that ended it is no answer to what comes next
+
+    async def go_on(self, context: str, number: str, variables: Mapping[str, str]) -> None:
+        """Leaves our hands for a context of our dialplan. Raises `LegGone`, `AriError`, `AriUnreachable`."""
+        try:
+            for name, value in variables.items():
+                await self._ari.set_variable(self.channel, name, value)
+            await self._ari.to_context(self.channel, context, number)
+        except AriError as error:
+            if error.status in (404, 409):
+                raise LegGone(self.channel) from error
+            raise
 
     def forget_keys(self) -> None:
         """What has been pressed so far is for nobody."""
@@ -136,7 +174,7 @@ class Leg:
             # A key that came with the end of the sound, or of the channel, was pressed: it is not lost.
             if key is None and ended.done():
                 if not ended.result():
-                    raise NotPlayed(sound)
+                    await self._gone_with(sound)
                 return None
             if not ended.done():
                 with suppress(AriError, AriUnreachable):
@@ -146,6 +184,15 @@ class Leg:
             self._playing.pop(playback, None)
             if pressed is not None:
                 pressed.cancel()
+
+    async def _gone_with(self, sound: str) -> None:
+        """A sound failed. A hang-up makes it fail as well, and is told just after it. Raises `LegGone`, `NotPlayed`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HANG_UP_SECONDS):
+                while not self.gone:
+                    self._changed.clear()
+                    await self._changed.wait()
+        raise LegGone(self.channel) if self.gone else NotPlayed(sound)
 
     async def _asked(self, request: Coroutine[Any, Any, None]) -> None:
         try:
@@ -182,6 +229,12 @@ class Legs:
         channel = ids.playing_channel(playback)
         if channel is not None and (leg := self._legs.get(channel)) is not None:
             leg.played(playback, well)
+
+    def recorded(self, name: str, well: bool) -> None:
+        """The end of any recording."""
+        channel = ids.recorded_channel(name)
+        if channel is not None and (leg := self._legs.get(channel)) is not None:
+            leg.recorded(name, well)
 
     def left(self, channel: str) -> None:
         """Any channel left our app, or ended."""

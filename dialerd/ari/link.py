@@ -26,6 +26,7 @@ from dialerd.core.status import Link, LinkState
 log = structlog.get_logger(__name__)
 
 _LEG_SECONDS = str(16 * 3600)  # no channel of ours lives for ever; an agent's leg may live for a long working day
+_PAIR_SECONDS = 5  # for the two halves of a Local channel to find each other
 _NO_EVENT = (json.JSONDecodeError, RecursionError)  # a frame that is none: the connection is given up, and made anew
 EventHandler = Callable[[Mapping[str, Any]], None]
 
@@ -136,6 +137,33 @@ class AriLink:
         """Lets a channel go on at the line after Stasis(): the safe-harbour message."""
         await self._unless_gone(self._api().channels.continueInDialplan(channelId=channel))
 
+    async def to_context(self, channel: str, context: str, number: str) -> None:
+        """Lets a channel go on at a number in a context of ours."""
+        go_on = self._api().channels.continueInDialplan
+        await self._unless_gone(go_on(channelId=channel, context=context, extension=number, priority=1))
+
+    async def set_variable(self, channel: str, name: str, value: str) -> None:
+        """Sets a channel variable."""
+        await self._api().channels.setChannelVar(channelId=channel, variable=name, value=value)
+
+    async def call_in(self, attempt: str, caller: str, number: str, app: str, account: str, seconds: int) -> None:
+        """Makes the attempt's channel for somebody who called us (their channel: `caller`): a Local pair, whose near
+        half goes the way of every answered call and whose far half takes the caller up, in [dialerd-returned]."""
+        await self._api().channels.originateWithId(
+            channelId=attempt,
+            otherChannelId=f"{attempt};2",
+            endpoint="Local/s@dialerd-returned/n",
+            context="dialerd-answered",
+            extension="s",
+            priority=1,
+            callerId=number,
+            timeout=_PAIR_SECONDS,
+            variables={
+                "CHANNEL(accountcode)": account, "DIALERD_APP": app, "DIALERD_AMD": "0",
+                "DIALERD_MAX_SECONDS": str(seconds), "__DIALERD_CALLER": caller,
+            },
+        )  # fmt: skip
+
     async def call_phone(
         self, channel: str, endpoint: str, agent_id: int, account: str, seconds: int, shows: str = "dialerd"
     ) -> None:
@@ -158,6 +186,13 @@ class AriLink:
     async def stop_playing(self, playback: str) -> None:
         """Ends a sound; one that has ended is fine."""
         await self._unless_gone(self._api().playbacks.stop(playbackId=playback))
+
+    async def record(self, channel: str, name: str, seconds: float, silence_seconds: float) -> None:
+        """Begins to record what a channel says, after a beep, until a key or silence; its end comes as an event."""
+        await self._api().channels.record(
+            channelId=channel, name=name, format="wav", maxDurationSeconds=int(seconds),
+            maxSilenceSeconds=int(silence_seconds), ifExists="fail", beep="true", terminateOn="any",
+        )  # fmt: skip
 
     async def mute(self, channel: str) -> None:
         """What a channel says is heard by nobody."""

@@ -1,7 +1,8 @@
 """`dialer-admin campaign`: make, show, change, start, pause, stop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,8 @@ from dialerd.cli.common import Session, command, say, show_fields, show_json, sh
 from dialerd.core import campaign as rules
 from dialerd.core import retry, windows
 from dialerd.core.limits import parse as parse_limit
-from dialerd.places import flows
+from dialerd.core.seller import LANGUAGES, Seller
+from dialerd.places import flows, prompts
 from dialerd.store import campaigns
 from dialerd.store.recycle import recycle
 from dialerd.store.settings import change
@@ -48,6 +50,13 @@ _SETTINGS = (
     ("--script", "script", str, "What agents read during a call, as plain text."),
     ("--preview-seconds", "preview_seconds", int, "Mode preview: how long a contact is held for the agent who looks."),
     ("--default-disposition", "default_disposition", str, "What a call is given of which its agent says nothing."),
+    ("--seller-name", "seller_name", str, "Named in the message to people for whom nobody is free; without it they "
+     "hear the dialplan's."),
+    ("--seller-number", "seller_number", str, "Where the seller is reached, as that message says it."),
+    ("--message-language", "message_language", click.Choice(LANGUAGES), "Of that message."),
+    ("--opt-out-key", "opt_out_key", str, "Pressed during that message: the number is never called again."),
+    ("--returned", "returned", click.Choice(rules.RETURNED), "What people get who call back: that message, or the "
+     "campaign's agents."),
 )  # fmt: skip
 _SWITCHES = (
     ("--local-presence/--no-local-presence", "local_presence", "Caller IDs near the number that is called go first."),
@@ -148,6 +157,8 @@ async def create(
     async with session.tenant() as (pool, tenant):
         shown = rules.caller_id(caller_id, tenant.default_region) if caller_id else None
         draft = rules.Draft(**settings, caller_id=shown)
+        rules.check(draft)
+        _render(session, settings)
         campaign = await campaigns.create(pool, tenant.id, draft, session.by)
     _show(campaign, as_json)
 
@@ -204,7 +215,7 @@ async def update(
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
-    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow"):
+    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow", "seller_name", "seller_number"):
         if changes.get(name) == "none":
             changes[name] = None
     if changes.get("flow") is not None:
@@ -220,6 +231,10 @@ async def update(
             text = changes["caller_id"]
             changes["caller_id"] = None if text == "none" else rules.caller_id(text, tenant.default_region)
         found = await campaigns.find(pool, tenant.id, campaign)
+        if changes.keys() & set(rules.SPOKEN):
+            after = {name: {**asdict(found), **changes}[name] for name in rules.SPOKEN}
+            rules.check_message(rules.Draft("x", "power", "x", "x", **after))
+            _render(session, after)
         changed = await change(pool, tenant.id, found.id, changes, session.by)
     _show(changed, as_json)
 
@@ -243,6 +258,22 @@ async def pause(session: Session, as_json: bool, campaign: str) -> None:
 async def stop(session: Session, as_json: bool, campaign: str) -> None:
     """End the campaign; live calls go on. It can be started again."""
     await _change(session, as_json, campaign, "stop")
+
+
+@command(group, "message")
+@click.argument("campaign")
+async def message(session: Session, as_json: bool, campaign: str) -> None:
+    """Make the sound file of the message that names the campaign's seller, unless it is there, and show its text.
+
+    'create' and 'update' do the same. Run it as a user who may write to the folder that [flows] prompts names.
+    """
+    async with session.tenant() as (pool, tenant):
+        found = await campaigns.find(pool, tenant.id, campaign)
+    said, path = _render(session, asdict(found))
+    if as_json:
+        show_json({"text": said, "file": path})
+    else:
+        show_fields({"text": said or "the dialplan's own: the campaign names no seller", "file": path or "none"})
 
 
 @command(group, "recycle")
@@ -271,6 +302,20 @@ async def recycle_command(
     show_fields({"would go back" if dry_run else "back in the queue": done.contacts, **counts})
     if not dry_run and done.contacts and found.state != "active":
         say(f"the campaign is {found.state}: 'dialer-admin campaign start {found.id}' calls them")
+
+
+def _render(session: Session, settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The message of a campaign with these settings, and its sound file, which is made unless it is there; None, both:
+    it names no seller. Raises `core.campaign.CampaignRefused`."""
+    if settings["seller_name"] is None:
+        return None, None
+    names = ("seller_name", "seller_number", "message_language", "opt_out_key")
+    prompt = Seller(*(settings[name] for name in names)).prompt
+    config = session.config.flows
+    try:
+        return prompt.text, str(prompts.render(prompt, config.tts_command, Path(config.prompts)))
+    except (prompts.NotRendered, OSError) as error:
+        raise rules.CampaignRefused([("seller_name", f"its message could not be spoken: {error}")]) from None
 
 
 async def _change(session: Session, as_json: bool, name: str, action: rules.Action) -> None:

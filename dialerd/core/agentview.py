@@ -67,6 +67,7 @@ class CallView:
     said: str | None = None
     until: datetime | None = None
     dialing: bool = False  # a previewed contact is being called
+    returned: bool = False  # they called us back
 
 
 @dataclass(frozen=True, slots=True)

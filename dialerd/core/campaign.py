@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from dialerd.core import filters, limits, phone, retry
+from dialerd.core import filters, limits, phone, retry, seller
 from dialerd.core.calendar import Window
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import NAME as FLOW_NAME
@@ -38,6 +38,8 @@ EVENTS: Final[dict[Action, str]] = {
 MODES = ("preview", "progressive", "predictive", "power")
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 ORDERS = ("oldest", "fewest_attempts", "last_result", "random")
+RETURNED = ("message", "agents")
+SPOKEN = ("seller_name", "seller_number", "message_language", "opt_out_key")  # what that message is made of
 MAX_LIMITS = 20
 MAX_SCRIPT = 20_000
 MODES_READY = ("preview", "progressive", "predictive", "power")  # those that this version paces
@@ -104,6 +106,11 @@ class Draft:
     script: str = ""  # what agents read, as plain text
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
     default_disposition: str = NONE  # what a call is given of which its agent says nothing
+    seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
+    seller_number: str | None = None  # where the seller is reached, as it is said; None: nothing is said of it
+    message_language: str = "en"  # of that message: one of core.seller.LANGUAGES
+    opt_out_key: str = "2"  # pressed while it plays: never call this number again
+    returned: str = "message"  # what people get who call back: that message, or the campaign's agents
 
 
 def after(state: State, action: Action) -> State:
@@ -163,7 +170,14 @@ def check(draft: Draft) -> None:
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))
     problems += _problems_of_broadcast(draft) + _problems_of_rules(draft) + _problems_for_agents(draft)
+    problems += _problems_of_message(draft)
     if problems:
+        raise CampaignRefused(problems)
+
+
+def check_message(draft: Draft) -> None:
+    """Raises `CampaignRefused` with what is wrong with the message that names the seller."""
+    if problems := _problems_of_message(draft):
         raise CampaignRefused(problems)
 
 
@@ -190,6 +204,26 @@ def _problems_for_agents(draft: Draft) -> list[tuple[str, str]]:
         problems.append(("script", f"at most {MAX_SCRIPT} characters, no control characters but line ends"))
     if not _CODE.match(draft.default_disposition):
         problems.append(("default_disposition", "the code of a disposition"))
+    return problems
+
+
+def _problems_of_message(draft: Draft) -> list[tuple[str, str]]:
+    problems = []
+    name = draft.seller_name
+    if name is not None and (not name.strip() or len(name) > 100 or _CONTROL.search(name)):
+        problems.append(("seller_name", "1 to 100 characters, no control characters"))
+    if draft.seller_number is not None and not phone.DIALABLE.match(draft.seller_number):
+        problems.append(("seller_number", "3 to 15 digits, with or without a plus"))
+    if draft.seller_number is not None and name is None:
+        problems.append(("seller_number", "is said together with a seller_name: give one"))
+    if draft.message_language not in seller.LANGUAGES:
+        problems.append(("message_language", f"one of {', '.join(seller.LANGUAGES)}"))
+    if len(draft.opt_out_key) != 1 or draft.opt_out_key not in "0123456789":
+        problems.append(("opt_out_key", "one key of a phone: 0 to 9"))
+    if draft.returned not in RETURNED:
+        problems.append(("returned", f"one of {', '.join(RETURNED)}"))
+    elif draft.returned == "agents" and draft.queue_name == NO_QUEUE:
+        problems.append(("returned", "'agents' needs a queue whose agents take the calls"))
     return problems
 
 

@@ -18,6 +18,7 @@ class Outcome(StrEnum):
     FAILED = "failed"  # trunk, congestion, or Asterisk refused: the person was never offered the call
     NOT_SENT = "not_sent"  # proved never to have left us
     UNKNOWN = "unknown"  # its fate is lost
+    RETURNED = "returned"  # they called us back, and were given to the agents; connected_at tells whether one came
 
 
 # A person answered whom an agent was to join: what the share of abandoned calls is counted of.

@@ -22,7 +22,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}\Z", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MOST_NODES = 500
-_LATER = frozenset({"webhook", "transfer", "record"})
+_TRANSFER = re.compile(r"[+0-9][0-9]{1,19}@[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,12 @@ def _storable(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
+def _place(to: str) -> str:
+    if not _TRANSFER.match(to):
+        raise ValueError("NUMBER@TRUNK, as in transfer_to of [flows]: digits, perhaps a plus before them")
+    return to
+
+
 Prompts = Annotated[tuple[Prompt, ...], BeforeValidator(_prompts)]
 Target = Annotated[str, Field(min_length=1, max_length=64)]  # the name of a node
 
@@ -155,6 +161,32 @@ class Set(_Node):
     next: Target
 
 
+class Webhook(_Node):
+    """Tells another system where the call is and what was pressed; the call does not wait for it."""
+
+    type: Literal["webhook"]
+    url: Annotated[str, Field(min_length=1, max_length=2000)]  # which hosts: [flows] webhook_hosts
+    next: Target
+
+
+class Record(_Node):
+    """Records what the person says, after a beep: until a key, silence or the limit."""
+
+    type: Literal["record"]
+    prompt: Prompts | None = None  # said before
+    seconds: Annotated[float, Field(ge=1, le=600)] = 120.0  # at most
+    silence_seconds: Annotated[float, Field(ge=1, le=60)] = 3.0  # that end it
+    next: Target
+
+
+class Transfer(_Node):
+    """Puts the call through to a number or an extension over a trunk; it is out of the flow then."""
+
+    type: Literal["transfer"]
+    to: Annotated[str, AfterValidator(_place)]  # one of [flows] transfer_to
+    prompt: Prompts | None = None  # said before
+
+
 class Goto(_Node):
     """Goes on elsewhere."""
 
@@ -169,10 +201,10 @@ class Hangup(_Node):
     prompt: Prompts | None = None  # said before
 
 
-Node = Play | Menu | Agent | Queue | OptOut | Set | Goto | Hangup
+Node = Play | Menu | Agent | Queue | OptOut | Set | Webhook | Record | Transfer | Goto | Hangup
 _NODES: Final[dict[str, type[Node]]] = {
-    "play": Play, "menu": Menu, "agent": Agent, "queue": Queue, "opt_out": OptOut, "set": Set, "goto": Goto,
-    "hangup": Hangup,
+    "play": Play, "menu": Menu, "agent": Agent, "queue": Queue, "opt_out": OptOut, "set": Set,
+    "webhook": Webhook, "record": Record, "transfer": Transfer, "goto": Goto, "hangup": Hangup,
 }  # fmt: skip
 
 
@@ -222,7 +254,7 @@ def targets(node: Node) -> dict[str, str]:
         found |= {"timeout": node.timeout, "invalid": node.invalid or node.timeout}
     elif isinstance(node, Queue):
         found = {} if node.next is None else {"next": node.next}
-    elif not isinstance(node, Agent | Hangup):
+    elif not isinstance(node, Agent | Transfer | Hangup):
         found = {"next": node.next}
     return found
 
@@ -261,9 +293,7 @@ def _node(name: str, table: object, problems: list[Problem]) -> Node | None:
     kind = table.get("type") if isinstance(table, dict) else None
     model = _NODES.get(kind) if isinstance(kind, str) else None
     if model is None:
-        later = kind in _LATER if isinstance(kind, str) else False
-        says = f"this version has no {kind!r} yet" if later else f"type: {str(kind)[:40]!r} is none"
-        problems.append(Problem(name, f"{says}; there are {', '.join(_NODES)}"))
+        problems.append(Problem(name, f"type: {str(kind)[:40]!r} is none; there are {', '.join(_NODES)}"))
         return None
     try:
         return model.model_validate(table)

@@ -45,6 +45,17 @@ def agent_of(id_: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
+def recording(channel_id: str, nonce: str) -> str:
+    """A name for what a channel says; `nonce`: 8 hex digits. It becomes the name of a file: no slash."""
+    return f"{channel_id}-{nonce}"
+
+
+def recorded_channel(name: str) -> str | None:
+    """The channel that said it, or None when the name is not of that form."""
+    channel, dash, nonce = name.rpartition("-")
+    return channel if dash and len(nonce) == 8 and is_attempt(channel) else None
+
+
 def playback(channel_id: str, nonce: str) -> str:
     """An id for a sound that a channel is to hear; `nonce`: 8 hex digits, so that each sound has its own."""
     return f"{channel_id}/{nonce}"

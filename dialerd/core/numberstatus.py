@@ -65,6 +65,7 @@ _OF_OUTCOME = {
     Outcome.REJECTED: _S.HANGUP,
     Outcome.BUSY: _S.BUSY,
     Outcome.UNKNOWN: _S.UNKNOWN,
+    Outcome.RETURNED: _S.CONNECTED,
 }
 
 
@@ -80,7 +81,7 @@ def of_result(outcome: str | None, disposition: str | None) -> NumberStatus:
             return _S.BANNED
         case "disconnected":
             return _S.DISCONNECTED
-        case "not_interested" if outcome == Outcome.CONNECTED:
+        case "not_interested" if outcome in (Outcome.CONNECTED, Outcome.RETURNED):
             return _S.NOT_INTERESTED
         case "power_off" if outcome == Outcome.NO_ANSWER:
             return _S.POWER_OFF

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dialerd.core import ids
 
 AGENTS_CONTEXT = "dialerd-agents"  # of asterisk-conf/extensions.d: where agents log in by phone
+INBOUND_CONTEXT = "dialerd-inbound"  # and where people come in who call back
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def plan(
     seen = {b.attempt: ours[b.attempt].state for b in attempts if b.attempt in ours}
     gone = tuple(b.attempt for b in attempts if b.attempt not in ours and _is_lost(b))
     orphans = tuple(
-        c.id for c in ours.values() if (_we_named(c.id) or _logged_in(c)) and ids.attempt_of(c.id) not in owned
+        c.id for c in ours.values() if (_we_named(c.id) or _called_us(c)) and ids.attempt_of(c.id) not in owned
     )
     standing = {agent: channel for agent, channel in legs.items() if channel in ours}
     return Plan(seen, gone, orphans, standing, tuple(a for a in legs if a not in standing))
@@ -70,9 +71,9 @@ def _is_lost(believed: Believed) -> bool:
     return believed.proved_alive or believed.age_seconds > believed.patience_seconds
 
 
-def _logged_in(channel: Channel) -> bool:
-    """An agent who called us: Asterisk gave the id, so the place tells. One in the dialplan is still on its way."""
-    return channel.context == AGENTS_CONTEXT and channel.in_app
+def _called_us(channel: Channel) -> bool:
+    """Somebody who called us: Asterisk gave the id, so the place tells. One in the dialplan is still on its way."""
+    return channel.context in (AGENTS_CONTEXT, INBOUND_CONTEXT) and channel.in_app
 
 
 def _we_named(channel_id: str) -> bool:

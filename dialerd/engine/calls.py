@@ -51,6 +51,8 @@ class Call:
     wait_seconds: float | None = None  # that its flow lets it wait for an agent; None: the campaign's grace
     cut_short: bool = False  # we ended it before it could end by itself
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
+    returns: str | None = None  # the attempt that this one returns: they called us; None: we dialled
+    forsaken: bool = False  # nobody came for it: it hears the safe-harbour message, and no agent is offered it
     person: Person | None = None  # what the agent is shown, once it is read
     asked: Options | None = None  # how a single call was asked for; None: it is none
     preferred_caller_id: int | None = None  # the number of the pool that goes first when it is free
@@ -63,6 +65,8 @@ class Call:
     def outcome(self) -> Outcome:
         """How it ended, once it is over."""
         campaign = self.campaign
+        if self.returns is not None:
+            return Outcome.RETURNED
         kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
         return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept)
 
@@ -72,6 +76,11 @@ class Call:
         if self.asked is None or self.asked.ring_seconds is None:
             return self.campaign.ring_timeout_seconds
         return max(self.asked.ring_seconds, ceil(self.campaign.allowance.min_ring_seconds))
+
+    @property
+    def walks(self) -> bool:
+        """Whether it goes through its campaign's flow."""
+        return self.campaign.flow is not None and self.returns is None
 
     @property
     def patience_seconds(self) -> float:

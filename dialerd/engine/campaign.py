@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from dialerd.config import Flows
@@ -14,12 +15,13 @@ from dialerd.core.campaign import NO_QUEUE
 from dialerd.core.causes import REACHED, Outcome
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import FlowRefused, Script
+from dialerd.core.seller import Seller
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
 from dialerd.engine.books import Book
 from dialerd.pacing.pilot import Pilot
 from dialerd.pacing.snapshot import Snapshot
-from dialerd.places import flows
+from dialerd.places import flows, prompts
 from dialerd.places.terms import allowance, of_campaign
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
@@ -68,6 +70,12 @@ class Campaign:
     script: str = ""  # what agents read
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
     default_disposition: str = NONE  # of a call of which its agent says nothing
+    seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
+    seller_number: str | None = None
+    message_language: str = "en"
+    opt_out_key: str = "2"
+    message: str | None = None  # Asterisk's name of that message's sound, when it can be played
+    message_problem: str = ""  # why it cannot: then nothing is dialled
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -102,6 +110,18 @@ class Campaign:
         self.idle_until = 0.0
 
     @property
+    def mute(self) -> str | None:
+        """Why nothing may be dialled as long as what it is to say cannot be played, or None."""
+        return self.flow_problem or self.message_problem or None
+
+    @property
+    def seller(self) -> Seller | None:
+        """Who is named to people for whom nobody is free."""
+        if self.seller_name is None:
+            return None
+        return Seller(self.seller_name, self.seller_number, self.message_language, self.opt_out_key)
+
+    @property
     def wants_agents(self) -> bool:
         """Whether an answered call may need an agent."""
         return self.broadcast is None and (self.flow_script is None or self.flow_script.flow.wants_agents)
@@ -122,10 +142,11 @@ class Campaign:
         sums = dict.fromkeys(
             ("connected", "abandoned", "hung_up", "played", "machines", "busy", "no_answer", "failed"), 0
         )
-        for outcome, n in self.outcomes.items():
+        dialled = {outcome: n for outcome, n in self.outcomes.items() if outcome is not Outcome.RETURNED}
+        for outcome, n in dialled.items():
             sums[_COUNTED_AS.get(outcome, "failed")] += n
-        live = sum(n for outcome, n in self.outcomes.items() if outcome in REACHED)
-        return Counts(attempts=sum(self.outcomes.values()), live_answers=live, **sums)
+        live = sum(n for outcome, n in dialled.items() if outcome in REACHED)
+        return Counts(attempts=sum(dialled.values()), live_answers=live, **sums)
 
     def percentiles(self) -> Percentiles:
         """Milliseconds from StasisStart to both in one bridge, by Asterisk's own clock."""
@@ -139,9 +160,19 @@ _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
     "serial_interval_seconds", "weight", "tenant_max_calls", "single_calls", "broadcast", "flow", "script",
-    "preview_seconds", "default_disposition",
+    "preview_seconds", "default_disposition", "seller_name", "seller_number", "message_language", "opt_out_key",
 )  # fmt: skip
-_SETTINGS = (*_SAME, "flow_script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
+_SETTINGS = (
+    *_SAME,
+    "flow_script",
+    "flow_problem",
+    "message",
+    "message_problem",
+    "retry",
+    "terms",
+    "allowance",
+    "grace_seconds",
+)
 
 
 def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
@@ -175,3 +206,14 @@ def read_flow(campaign: Campaign, config: Flows) -> None:
         campaign.flow_problem = f"flow {campaign.flow} wants no agents: such a campaign is dialled in mode power"
     else:
         campaign.flow_script = script
+
+
+def read_message(campaign: Campaign, config: Flows) -> None:
+    """Gives a campaign that names its seller the sound of its message, or the reason why not. Reads files: not on the
+    loop."""
+    if campaign.seller is None:
+        return
+    campaign.message = prompts.spoken(campaign.seller.prompt, config.tts_command, Path(config.prompts))
+    if campaign.message is None:
+        says = f"run 'dialer-admin campaign message {campaign.id}'"
+        campaign.message_problem = f"the message that names its seller has no sound file yet: {says}"

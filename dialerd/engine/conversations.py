@@ -35,7 +35,8 @@ class Conversations:
     """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks.
     `nobody_came` is told of each call whose grace is over, `ended` of each conversation before its wrap-up begins,
     `key` of what agents press; `shown` waits, for some turns of the loop, until a reserved agent's page has been told.
-    `tone`: the sound that an agent hears before a caller's voice."""
+    `tone`: the sound that an agent hears before a caller's voice. `say` begins the safe-harbour message; false: the
+    dialplan has to."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Conversations:
         ended: Callable[[Agent, Call], None] = lambda agent, call: None,
         key: Callable[[Agent, str], None] = lambda agent, key: None,
         shown: Callable[[Agent], Coroutine[Any, Any, None]] | None = None,
+        say: Callable[[Call], bool] = lambda call: False,
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -66,6 +68,7 @@ class Conversations:
         self._on_ended = ended
         self._on_key = key
         self._shown = shown
+        self._say = say
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -80,7 +83,7 @@ class Conversations:
             self._spawn(self._hang_up(attempt), f"hang up {attempt}")
         elif call.campaign.broadcast is not None:
             self._spawn(self._to_message(attempt), f"message {attempt}")
-        elif call.campaign.flow is not None and self._run_flow is not None:
+        elif call.walks and self._run_flow is not None:
             self._run_flow(call)
         else:
             if call.campaign.from_answer and call.facts.answered_at is not None:
@@ -90,8 +93,10 @@ class Conversations:
 
     def attend(self, call: Call) -> None:
         """A call that stands in our app alone: its flow goes on where it was, one that was past it gets an agent."""
-        if (
-            call.campaign.flow is not None
+        if call.forsaken:
+            self.to_message(call)
+        elif (
+            call.walks
             and self._run_flow is not None
             and call.facts.handed_at is None
             and call.facts.connected_at is None
@@ -212,7 +217,8 @@ class Conversations:
 
     def to_message(self, call: Call) -> None:
         """Lets a call hear the safe-harbour message; one that has gone is fine."""
-        self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
+        if not self._say(call):
+            self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
 
     async def _to_message(self, attempt: str) -> None:
         await self._tried("to_dialplan", attempt, self._ari.to_dialplan(attempt))

@@ -269,7 +269,7 @@ class Dialing:
 
     def _check_still(self, call: Call, until: datetime) -> None:
         """The claim and the caller ID took a while: a drain, a lost link, a stop may have come in between."""
-        gate = self._node.gate()
+        gate = self._node.gate() or call.campaign.mute
         if gate is None and call.campaign.state != "active":
             gate = f"the campaign is {call.campaign.state}"
         if gate is None and self._clock.now() >= until:
@@ -291,6 +291,8 @@ class Dialing:
         }
         if campaign.broadcast is not None:
             variables["DIALERD_BROADCAST"] = campaign.broadcast
+        if campaign.message is not None:  # for the dialplan, where we are away
+            variables["DIALERD_PROMPT"] = campaign.message.rpartition("/")[2]
         if trunk.route == "dialplan":
             variables |= {
                 "DIALERD_ATTEMPT": call.attempt,

@@ -29,6 +29,7 @@ from dialerd.core.status import Decision, Health, Link, LiveEvent, Status, to_js
 from dialerd.engine import record, report
 from dialerd.engine.agency import Agency
 from dialerd.engine.agents import Agent, Agents
+from dialerd.engine.attendant import Attendant
 from dialerd.engine.bookkeeper import Bookkeeper
 from dialerd.engine.bus import Bus
 from dialerd.engine.calls import Call, Calls
@@ -38,7 +39,6 @@ from dialerd.engine.desk import CallerIdDesk
 from dialerd.engine.dialing import Dialing
 from dialerd.engine.directory import Caller, Directory
 from dialerd.engine.health import CallerIdHealth
-from dialerd.engine.ivr import Ivr
 from dialerd.engine.learning import Lessons
 from dialerd.engine.loader import Loader
 from dialerd.engine.node import DRY_RUN, Node
@@ -101,16 +101,14 @@ class Engine:
         self._legs = Legs(self._ari)
         self._conversations = Conversations(
             self._calls, self._agents, self._ari, clock, self._spawn, self._doubt, self._lessons.nobody_came,
-            lambda call: self._ivr.begin(call), self._legs, config.agents.tone,
+            lambda call: self._attendant.begin_flow(call), self._legs, config.agents.tone,
             lambda agent, call: self.agency.talk_ended(agent, call), lambda agent, key: self.agency.key(agent, key),
-            lambda agent: self.agency.shown(agent),
+            lambda agent: self.agency.shown(agent), lambda call: self._attendant.say_message(call),
         )  # fmt: skip
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
             lambda: self._db.pool, self.gate, self._spawn,
         )  # fmt: skip
-        talk = self._conversations
-        self._ivr = Ivr(self._node, self._legs, talk.offer, talk.to_message, self._flow_broken, self._doubt)
         choices = Choices()
         self._loader = Loader(
             config, clock, self._campaigns, self._zone_sets, self._agents, self._caller_ids, self._directory,
@@ -123,9 +121,14 @@ class Engine:
             self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining
         )
         self.single_calls = SingleCalls(self._node, self._dialing, self._desk, self._bus, self._until)
-        logins = self.agency.phone_logins
-        self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived)
-        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, logins.channels)
+        self._attendant = Attendant(
+            self._node, self._ari, self._legs, self._conversations, self._flow_broken, self._doubt,
+            lambda id_: self._loader.campaign(self._node.reach(), id_),
+        )  # fmt: skip
+        logins, back = self.agency.phone_logins, self._attendant.returned
+        self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived, back.arrived)
+        guests = lambda: logins.channels() | back.channels()  # noqa: E731
+        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, guests)
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 
@@ -145,6 +148,7 @@ class Engine:
             "caller_id_health": CallerIdHealth(self._config.callerids, self._clock, lambda: self._db.pool).run(),
             "decisions": self._bookkeeper.decisions.run(),
             "figures": self._publish_figures(),
+            "webhooks": self._attendant.run(),
             "sealer": Sealer(lambda: self._db.pool).run(),
             "eraser": Eraser(lambda: self._db.pool, self._clock).run(),
         }
@@ -187,7 +191,7 @@ class Engine:
             self._rest(campaign, f"nothing is dialled: Asterisk could not play the sound file {campaign.broadcast!r}")
         self._lessons.ended(call, outcome)
         self._ami.forget(call.attempt)
-        self._ivr.call_ended(call.attempt)
+        self._attendant.call_ended(call.attempt)
         self._conversations.call_ended(call)
         self.agency.call_ended(call)
         self._spawn(self._release(call.attempt, end_of(call.facts, outcome, ended_at)), f"release {call.attempt}")
@@ -233,7 +237,7 @@ class Engine:
             self._doubt()
 
     def _ari_changed(self) -> None:
-        self._ivr.lost()
+        self._attendant.lost()
         self._asterisk_changed()
 
     def _asterisk_changed(self) -> None:
@@ -325,7 +329,7 @@ class Engine:
         self._draining = True
         try:
             async with asyncio.timeout(_SETTLE_SECONDS * 2):
-                await self._ivr.written()
+                await self._attendant.written()
                 await self._ledger.written()
                 await self._bookkeeper.decisions.flush()
                 await self._requests.flush()

@@ -6,28 +6,48 @@ where it was, or from the start where that is not known any more.
 """
 
 import asyncio
-import random
+import secrets
 from collections.abc import Callable
-from uuid import UUID
+from dataclasses import dataclass, field
 
-import asyncpg
 import structlog
 
 from dialerd.ari.leg import Leg, LegGone, Legs, NotPlayed
 from dialerd.ari.transport import AriError, AriUnreachable
+from dialerd.core import ids
 from dialerd.core.attempt import Event, Kind
-from dialerd.core.backoff import backoff
-from dialerd.core.flow import KEYS, Agent, Hangup, Menu, Node, OptOut, Queue, Script, Set
+from dialerd.core.flow import (
+    KEYS,
+    Agent,
+    Hangup,
+    Menu,
+    Node,
+    OptOut,
+    Queue,
+    Record,
+    Script,
+    Set,
+    Transfer,
+    Webhook,
+)
 from dialerd.engine import record
 from dialerd.engine.calls import Call
 from dialerd.engine.node import Node as Here
-from dialerd.store.consents import opt_out
-from dialerd.store.errors import DB_ERRORS, Refused
+from dialerd.engine.optouts import OptOuts
+from dialerd.engine.webhooks import Post, Webhooks
 
 log = structlog.get_logger(__name__)
 
 _MOST_STEPS = 1_000  # nodes that one call passes; a caller who presses keys for ever is no caller
-_WRITE_SECONDS = 3.0  # that a caller waits for an opt-out to be written; it goes on being written after that
+_TOLD_KEYS = 200  # of one call, to other systems; all of them are on record
+
+
+@dataclass(slots=True)
+class _Said:
+    """What a call has said so far, for other systems: (node, key) in order, and the values that its flow has set."""
+
+    keys: list[tuple[str, str]] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
 
 
 class Ivr:
@@ -42,6 +62,8 @@ class Ivr:
         message: Callable[[Call], None],
         broken: Callable[[Call, str], None],
         doubt: Callable[[], None],
+        opt_outs: OptOuts,
+        webhooks: Webhooks,
     ) -> None:
         self._here = here
         self._legs = legs
@@ -49,8 +71,10 @@ class Ivr:
         self._message = message
         self._broken = broken
         self._doubt = doubt
+        self._opt_outs = opt_outs
+        self._webhooks = webhooks
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._writing: set[asyncio.Task[None]] = set()  # opt-outs that are not in PostgreSQL yet
+        self._said: dict[str, _Said] = {}
 
     def begin(self, call: Call) -> None:
         """A call enters its campaign's flow, or goes on at `call.flow_node`."""
@@ -67,21 +91,19 @@ class Ivr:
     def call_ended(self, attempt: str) -> None:
         """A call is over, however that was learned."""
         self._legs.left(attempt)
+        self._said.pop(attempt, None)
 
     def lost(self) -> None:
         """ARI was away: ends of sounds and keys may have gone unheard. Reconcile finds the calls and begins again."""
         for task in self._running.values():
             task.cancel()
 
-    async def written(self) -> None:
-        """Waits until every opt-out is in PostgreSQL."""
-        while self._writing:
-            await asyncio.wait(set(self._writing))
-
     def _reap(self, call: Call, task: asyncio.Task[None]) -> None:
         if self._running.get(call.attempt) is task:
             del self._running[call.attempt]
             call.in_flow = False
+        if call.attempt not in self._here.calls:
+            self._said.pop(call.attempt, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("flow.failed", attempt=call.attempt, node=call.flow_node, error=repr(error), exc_info=error)
             self._fail(call, f"a mistake of dialerd's at node {call.flow_node!r}: the log says more")
@@ -123,10 +145,12 @@ class Ivr:
         if isinstance(node, Menu):
             return await self._ask(leg, script.sounds_of(node), node)
         if isinstance(node, OptOut):
-            await self._opt_out(call, script)
+            await self._opt_outs.write(call.campaign.tenant_id, call.e164, f"ivr:{script.flow.name}", call.attempt)
         elif isinstance(node, Set):
-            now = self._here.clock.now()
-            self._here.ledger.put(record.flow_values(call, now, script.flow.name, node.values))
+            self._said_of(call).values.update(node.values)
+            self._note(call, script, "flow.set", {"values": dict(node.values)})
+        elif isinstance(node, Webhook):
+            self._tell(call, script, node)
         await leg.play(script.sounds_of(node))
         if isinstance(node, Agent | Queue):
             # From here on it is a call like any other: its grace begins now.
@@ -140,6 +164,11 @@ class Ivr:
         if isinstance(node, Hangup):
             await leg.hang_up()
             return None
+        if isinstance(node, Transfer):
+            await self._transfer(call, leg, script, node)
+            return None
+        if isinstance(node, Record):
+            await self._record(call, leg, script, node)
         return node.next
 
     async def _ask(self, leg: Leg, sounds: list[str], menu: Menu) -> str:
@@ -154,34 +183,60 @@ class Ivr:
             to = menu.timeout if key is None else menu.invalid or menu.timeout
         return to
 
+    async def _record(self, call: Call, leg: Leg, script: Script, node: Record) -> None:
+        """What the person says, under a name of our own, which is kept where keys are."""
+        name, place = ids.recording(call.attempt, secrets.token_hex(4)), call.flow_node
+
+        def began() -> None:
+            self._here.ledger.put(
+                record.given(call.campaign.tenant_id, call.attempt, self._here.clock.now(), name, place)
+            )
+
+        try:
+            await leg.record(name, node.seconds, node.silence_seconds, began)
+        except NotPlayed as error:  # the person has been asked, and may go on
+            log.error("flow.not_recorded", attempt=call.attempt, node=place, error=str(error))
+            self._note(call, script, "flow.not_recorded", {"error": str(error)[:200]})
+
+    async def _transfer(self, call: Call, leg: Leg, script: Script, node: Transfer) -> None:
+        """Out over a trunk: the dialplan dials, and the call ends with that one."""
+        number, _, trunk = node.to.partition("@")
+        self._note(call, script, "flow.transfer", {"to": node.to})
+        variables = {
+            "DIALERD_TRUNK": self._here.config.trunks[trunk].endpoint,
+            "DIALERD_SHOWS": call.caller_id or call.campaign.caller_id or "",
+        }
+        await leg.go_on("dialerd-transfer", number, variables)
+
+    # -- what is learned of it ------------------------------------------------------------------------------------
+
+    def _tell(self, call: Call, script: Script, node: Webhook) -> None:
+        said, place = self._said_of(call), call.flow_node
+        body = {
+            "call_id": call.attempt, "campaign_id": call.campaign.id, "contact_id": call.contact_id,
+            "flow": script.flow.name, "node": place, "at": self._here.clock.now().isoformat(),
+            "keys": [{"node": name, "key": key} for name, key in said.keys], "values": dict(said.values),
+        }  # fmt: skip
+
+        def done(answer: int | str) -> None:
+            now = self._here.clock.now()
+            row = record.flow_step(call, now, script.flow.name, place, "flow.webhook", {"answer": answer})
+            self._here.ledger.put(row)
+
+        self._webhooks.put(Post(node.url, body, done))
+
+    def _note(self, call: Call, script: Script, kind: str, detail: dict[str, object]) -> None:
+        now = self._here.clock.now()
+        self._here.ledger.put(record.flow_step(call, now, script.flow.name, call.flow_node, kind, detail))
+
     def _pressed(self, call: Call, key: str) -> None:
-        self._here.ledger.put(record.key_pressed(call, self._here.clock.now(), key))
+        if len(keys := self._said_of(call).keys) < _TOLD_KEYS:
+            keys.append((call.flow_node, key))
+        now = self._here.clock.now()
+        self._here.ledger.put(record.given(call.campaign.tenant_id, call.attempt, now, key, call.flow_node))
+
+    def _said_of(self, call: Call) -> _Said:
+        return self._said.setdefault(call.attempt, _Said())
 
     def _handed(self, call: Call) -> None:
         self._here.calls.learn(call.attempt, Event(Kind.HANDED, self._here.clock.now(), detail=call.flow_node))
-
-    # -- opting out -----------------------------------------------------------------------------------------------
-
-    async def _opt_out(self, call: Call, script: Script) -> None:
-        """Writes it, whatever becomes of the call meanwhile. Thanks are said when it is written, or a little later."""
-        task = asyncio.create_task(self._written(call, f"ivr:{script.flow.name}"), name=f"opt-out of {call.attempt}")
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        await asyncio.wait({task}, timeout=_WRITE_SECONDS)
-
-    async def _written(self, call: Call, source: str) -> None:
-        campaign, failures = call.campaign, 0
-        while True:
-            try:
-                async with self._here.reach().acquire() as connection:
-                    await opt_out(connection, campaign.tenant_id, call.e164, source, UUID(call.attempt))
-                log.info("flow.opted_out", attempt=call.attempt)
-                return
-            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, Refused) as error:
-                log.error("flow.opt_out_refused", attempt=call.attempt, error=str(error))
-                return
-            except DB_ERRORS as error:
-                if failures == 0:
-                    log.warning("flow.opt_out_waits", attempt=call.attempt, error=str(error) or type(error).__name__)
-                failures += 1
-                await asyncio.sleep(min(1.0, backoff(failures, random.random())))  # noqa: S311 - jitter

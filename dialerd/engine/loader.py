@@ -16,7 +16,7 @@ from dialerd.core.retry import History
 from dialerd.engine import reconciler
 from dialerd.engine.agents import Agents
 from dialerd.engine.calls import Call
-from dialerd.engine.campaign import Campaign, from_row, read_flow
+from dialerd.engine.campaign import Campaign, from_row, read_flow, read_message
 from dialerd.engine.directory import Directory
 from dialerd.live.callerids import CallerIds
 from dialerd.store import callerids, dispositions, terms
@@ -63,6 +63,7 @@ class Loader:
         self._stale: set[str] = set()
         self._used_up: set[int] = set()
         self._wake = asyncio.Event()
+        self._reading = asyncio.Lock()  # of campaigns: two readings at once would make two of one
 
     def notified(self, payload: str) -> None:
         """A notification of the database: `campaigns:7`."""
@@ -114,15 +115,26 @@ class Loader:
                 continue
             self._on_loaded()
 
-    async def _load_campaigns(self, pool: asyncpg.Pool) -> None:
+    async def campaign(self, pool: asyncpg.Pool, campaign_id: int) -> Campaign | None:
+        """One campaign, also one that is over; None: there is none of this id."""
+        if campaign_id not in self._campaigns:
+            await self._load_campaigns(pool, campaign_id)
+        return self._campaigns.get(campaign_id)
+
+    async def _load_campaigns(self, pool: asyncpg.Pool, *more: int) -> None:
+        async with self._reading:
+            await self._read_campaigns(pool, [*self._campaigns, *more])
+
+    async def _read_campaigns(self, pool: asyncpg.Pool, wanted: list[int]) -> None:
         self._zone_sets.update(await terms.zone_sets(pool))  # an import may have brought new ones
-        rows = await pool.fetch(_CAMPAIGNS, list(self._campaigns), True, self._clock.now())
+        rows = await pool.fetch(_CAMPAIGNS, wanted, True, self._clock.now())
         grace = self._config.dialing.grace_seconds
 
         def read() -> list[Campaign]:
             found = [from_row(row, grace) for row in rows]
             for campaign in found:
                 read_flow(campaign, self._config.flows)
+                read_message(campaign, self._config.flows)
             return found
 
         # Calendars, legal profiles and flows come from files; the first calendars take some tenths of a second.

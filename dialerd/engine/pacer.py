@@ -63,7 +63,7 @@ class Pacer:
         active = [c for c in self._node.campaigns.values() if c.state == "active" and not c.single_calls]
         claimants = []
         for campaign in active:
-            shut = (gate if gate != DRY_RUN else None) or self._no_trunk(campaign) or campaign.flow_problem or None
+            shut = (gate if gate != DRY_RUN else None) or self._no_trunk(campaign) or campaign.mute
             early = now < campaign.asked_monotonic + BEAT * 0.9 and not campaign.held
             if shut is not None or now < campaign.idle_until:
                 campaign.held = False

@@ -34,8 +34,8 @@ _LIVE_ATTEMPTS = queries("engine").live_attempts
 
 
 class Reconciler:
-    """`done` says whether one has succeeded since the last loss: before that nothing is dialled. `logging_in`: channels
-    of callers who may turn out to be agents."""
+    """`done` says whether one has succeeded since the last loss: before that nothing is dialled. `guests`: channels of
+    people who called us and are being served."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Reconciler:
         conversations: Conversations,
         ari: AriLink,
         on_done: Callable[[], None],
-        logging_in: Callable[[], set[str]] = set,
+        guests: Callable[[], set[str]] = set,
     ) -> None:
         self._node = node
         self._config = node.config
@@ -54,7 +54,7 @@ class Reconciler:
         self._conversations = conversations
         self._ari = ari
         self._on_done = on_done
-        self._logging_in = logging_in
+        self._guests = guests
         self._wanted = asyncio.Event()
         self.done = False
 
@@ -93,7 +93,7 @@ class Reconciler:
         # Bridges first: a call that ends between the two is then just gone, and does not look forsaken.
         bridges = await self._ari.bridges()
         channels = await self._ari.channels()
-        owned = {call.attempt for call in self._calls} | set(self._agents.legs().values()) | self._logging_in()
+        owned = {call.attempt for call in self._calls} | set(self._agents.legs().values()) | self._guests()
         result = plan(channels, believed, legs, owned)
         now = self._clock.now()
         for attempt, status in result.seen.items():
@@ -253,5 +253,6 @@ def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: flo
     return Call(
         row["id"], campaign, row["contact_id"], row["e164"], History(row["attempts"], row["tries"]),
         facts, claimed_monotonic,
-        caller_id=row["caller_id"], agent_id=row["agent_id"], chance=campaign.pilot.chance(),
+        caller_id=row["caller_id"], agent_id=row["agent_id"], chance=campaign.pilot.chance(), returns=row["returns"],
+        learned=row["returns"] is not None, counted=None if row["returns"] is None else False,
     )  # fmt: skip

@@ -25,10 +25,15 @@ def learned(call: Call, event: Event) -> list[Row]:
 def ended(call: Call, event: Event, outcome: Outcome, retry: Retry, at: datetime) -> list[Row]:
     """The end of a call: one transaction with outcome, retry time and the reasons for both."""
     end = {"outcome": outcome.value, "retry": retry.why, "next_at": _text(retry.next_at)}
-    return [
+    rows: list[Row] = [
         _event(call, event),
         {"event": _about(call) | {"at": _text(at), "kind": "ended", "detail": end}},
         _attempt(call, outcome, at),
+    ]
+    if call.returns is not None and call.facts.connected_at is None:
+        return rows  # they called, and nobody came: the contact stays as it was
+    return [
+        *rows,
         {
             "contact": {
                 "attempt_id": call.attempt,
@@ -46,16 +51,21 @@ def caller_id(call: Call, at: datetime) -> list[Row]:
     return [{"event": event}, _attempt(call, None, None)]
 
 
-def key_pressed(call: Call, at: datetime, key: str) -> Row:
-    """A key that a caller pressed, with the node of the flow."""
-    about = {"tenant_id": call.campaign.tenant_id, "attempt_id": call.attempt}
-    return {"input": about | {"digits": key, "node_name": call.flow_node, "at": _text(at)}}
+def returned(tenant_id: int, campaign_id: int, attempt: str, at: datetime) -> Row:
+    """Whoever was called by this attempt has called back, and is known."""
+    about = {"tenant_id": tenant_id, "campaign_id": campaign_id, "attempt_id": attempt}
+    return {"event": about | {"at": _text(at), "kind": "returned", "detail": {}}}
 
 
-def flow_values(call: Call, at: datetime, flow: str, values: Mapping[str, str]) -> Row:
-    """What a flow's node puts on a call's record."""
-    detail = {"flow": flow, "node": call.flow_node, "values": dict(values)}
-    return {"event": _about(call) | {"at": _text(at), "kind": "flow.set", "detail": detail}}
+def given(tenant_id: int, attempt: str, at: datetime, digits: str, place: str) -> Row:
+    """A key that a caller pressed, or the name of what they said, with the node of the flow or another place."""
+    about = {"tenant_id": tenant_id, "attempt_id": attempt}
+    return {"input": about | {"digits": digits, "node_name": place, "at": _text(at)}}
+
+
+def flow_step(call: Call, at: datetime, flow: str, node: str, kind: str, detail: Mapping[str, Any]) -> Row:
+    """What a flow's node puts on a call's record; `kind`: as in `flow.set`."""
+    return {"event": _about(call) | {"at": _text(at), "kind": kind, "detail": {"flow": flow, "node": node, **detail}}}
 
 
 def disposed(call: Call, agent: Agent, said: Said, becomes: Effect, at: datetime) -> Row:

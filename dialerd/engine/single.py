@@ -114,8 +114,8 @@ class SingleCalls:
             raise CallRefused(
                 "refused", "not_active", f"no active campaign {id_} runs here: dialer-admin campaign start"
             )
-        if campaign.flow_problem:
-            raise CallRefused("refused", "flow_broken", campaign.flow_problem)
+        if campaign.mute is not None:
+            raise CallRefused("refused", "campaign_mute", campaign.mute)
         return campaign
 
     def _default_trunk(self) -> str | None:

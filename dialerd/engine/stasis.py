@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 
 class Stasis:
     """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
-    `login_arrived(channel, from)` is told of these."""
+    `login_arrived(channel, from)` is told of these; and `returned,<number>,<dialled>`, somebody who calls back:
+    `returned(channel, number, dialled)`."""
 
     def __init__(
         self,
@@ -25,11 +26,13 @@ class Stasis:
         conversations: Conversations,
         legs: Legs,
         login_arrived: Callable[[str, str], None] = lambda channel, number: None,
+        returned: Callable[[str, str, str], None] = lambda channel, number, dialled: None,
     ) -> None:
         self._calls = calls
         self._legs = legs
         self._conversations = conversations
         self._login_arrived = login_arrived
+        self._returned = returned
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """One event of the websocket. Never raises, never waits."""
@@ -44,12 +47,14 @@ class Stasis:
 
     def _start(self, event: Mapping[str, Any], at: datetime) -> None:
         channel, args = _id(event["channel"]), event["args"]
-        if args[:1] == ["customer"] and args[1] == channel and ids.is_attempt(channel):
+        if args[:1] == ["customer"] and args[1] == channel:
             self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
         elif args == ["login"]:
             self._login_arrived(channel, _text(event["channel"]["caller"]["number"]))
+        elif args[:1] == ["returned"] and len(args) == 3:
+            self._returned(channel, _text(args[1]), _text(args[2]))
         else:
             log.warning("ari.stranger", channel=channel[:80], args=[str(a)[:40] for a in args[:4]])
 
@@ -71,6 +76,10 @@ class Stasis:
     def _played(self, event: Mapping[str, Any], at: datetime) -> None:
         playback = event["playback"]
         self._legs.played(_id(playback), playback["state"] != "failed")
+
+    def _recorded(self, event: Mapping[str, Any], at: datetime) -> None:
+        recording = event["recording"]
+        self._legs.recorded(_text(recording["name"]), recording["state"] != "failed")
 
     def _entered(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
@@ -102,4 +111,6 @@ _HANDLERS = {
     "ChannelEnteredBridge": Stasis._entered,
     "ChannelDtmfReceived": Stasis._key,
     "PlaybackFinished": Stasis._played,
+    "RecordingFinished": Stasis._recorded,
+    "RecordingFailed": Stasis._recorded,
 }

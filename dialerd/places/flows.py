@@ -1,10 +1,11 @@
 """The flows of an installation: `*.toml` in the configured folder, and the sounds that they name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dialerd.config import Flows
-from dialerd.core.flow import MAX_BYTES, NAME, Flow, FlowRefused, Problem, Prompt, Script
+from dialerd.core import weburl
+from dialerd.core.flow import MAX_BYTES, NAME, Flow, FlowRefused, Problem, Prompt, Script, Transfer, Webhook
 from dialerd.core.flow_check import read
 from dialerd.places import prompts
 
@@ -36,7 +37,7 @@ _Speech = Callable[[Flows, Prompt], tuple[str, str]]
 def _script(config: Flows, name: str, speech: _Speech) -> Script:
     flow = _flow(config, name)
     sounds: dict[Prompt, str] = {}
-    problems = []
+    problems = [*_outside(config, flow)]
     for prompt, node in flow.prompts().items():
         sounds[prompt], says = speech(config, prompt) if prompt.text else _sound(config, prompt, flow.language)
         if says:
@@ -44,6 +45,19 @@ def _script(config: Flows, name: str, speech: _Speech) -> Script:
     if problems:
         raise FlowRefused(_path(config, name), problems)
     return Script(flow, sounds)
+
+
+def _outside(config: Flows, flow: Flow) -> Iterator[Problem]:
+    """Where the flow would lead out of dialerd and the configuration does not let it."""
+    for name, node in flow.nodes.items():
+        if isinstance(node, Webhook):
+            says = weburl.problem(node.url, config.webhook_hosts, config.webhook_private_hosts)
+            if says is not None:
+                yield Problem(name, f"url: {says}")
+        elif isinstance(node, Transfer) and node.to not in config.transfer_to:
+            yield Problem(
+                name, f"to: {node.to!r} is not in transfer_to of [flows]: put it there, if flows may lead to it"
+            )
 
 
 def _path(config: Flows, name: str) -> str:
@@ -84,9 +98,8 @@ def _sound(config: Flows, prompt: Prompt, language: str) -> tuple[str, str]:
 
 
 def _rendered(config: Flows, prompt: Prompt) -> tuple[str, str]:
-    path = Path(config.prompts) / prompts.name_of(prompt, config.tts_command)
-    if path.with_suffix(".wav").is_file():
-        return str(path), ""
+    if (sound := prompts.spoken(prompt, config.tts_command, Path(config.prompts))) is not None:
+        return sound, ""
     return "", f"the text {prompt.text[:30]!r} has no sound file yet: run 'dialer-admin flow check'"
 
 

@@ -32,6 +32,12 @@ def name_of(prompt: Prompt, command: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
+def spoken(prompt: Prompt, command: Sequence[str], folder: Path) -> str | None:
+    """Asterisk's name of the sound of a text, or None while there is no file of it."""
+    path = folder / name_of(prompt, command)
+    return str(path) if path.with_suffix(".wav").is_file() else None
+
+
 def render(prompt: Prompt, command: Sequence[str], folder: Path) -> Path:
     """The sound file of a text, which is made unless it is there. Raises `NotRendered`, OSError."""
     target = folder / f"{name_of(prompt, command)}.wav"

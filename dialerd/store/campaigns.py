@@ -82,6 +82,11 @@ class Campaign:
     script: str
     preview_seconds: int
     default_disposition: str
+    seller_name: str | None
+    seller_number: str | None
+    message_language: str
+    opt_out_key: str
+    returned: str
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

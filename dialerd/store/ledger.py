@@ -106,4 +106,4 @@ class Ledger:
 
 def _ended(rows: Iterable[Row]) -> Iterator[str]:
     """The attempts that these rows end."""
-    return (row["contact"]["attempt_id"] for row in rows if "contact" in row)
+    return (row["attempt"]["id"] for row in rows if "attempt" in row and row["attempt"]["outcome"] is not None)

@@ -13,7 +13,7 @@ SELECT record_v4($1::uuid, $2, $3, $4::jsonb);
 -- name: counts
 -- How a campaign's attempts ended.
 SELECT a.outcome, count(*) AS n FROM attempts a
-WHERE a.campaign_id = $1 AND a.state = 'ended' GROUP BY a.outcome;
+WHERE a.campaign_id = $1 AND a.state = 'ended' AND a.returns IS NULL GROUP BY a.outcome;
 
 -- name: pending
 -- How many contacts a campaign still has to call.
@@ -38,7 +38,7 @@ RETURNING c.id;
 -- The attempts of a node that have not ended: what a daemon takes over when it starts.
 SELECT a.id::text, a.tenant_id, a.campaign_id, a.contact_id, a.e164, a.trunk, a.agent_id, a.caller_id, a.state,
        a.machine, a.dial_status, a.cause, a.claimed_at, a.dialed_at, a.ringing_at, a.answered_at, a.connected_at,
-       a.number_id, coalesce(c.attempts, 1) AS attempts, coalesce(c.tries, '{}') AS tries
+       a.number_id, a.returns::text, coalesce(c.attempts, 1) AS attempts, coalesce(c.tries, '{}') AS tries
 FROM attempts a LEFT JOIN contacts c ON c.id = a.contact_id
 WHERE a.node = $1 AND a.ended_at IS NULL;
 

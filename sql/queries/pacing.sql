@@ -15,7 +15,7 @@ ORDER BY w.n;
 
 -- name: history
 -- The last $3 attempts of a campaign since $2 that went out and have ended, oldest first: what became of the line and
--- when, and how long talk and wrap-up took. Hand-outs to an outside dialer are no lines of ours.
+-- when, and how long talk and wrap-up took. Hand-outs to an outside dialer, and returned calls, are no lines of ours.
 SELECT a.started_at, extract(epoch FROM now() - a.line_end)::double precision AS ago,
        extract(epoch FROM a.line_end - a.started_at)::double precision AS line_seconds, a.answered, a.list_id,
        extract(epoch FROM a.ended_at - a.connected_at)::double precision AS talk_seconds,
@@ -31,6 +31,7 @@ FROM (
                                AND (x.outcome <> 'hung_up' OR x.machine IS NOT NULL OR c.machine_detection = 'off')
                                AS answered) AS live
     WHERE c.id = $1 AND x.claimed_at >= $2 AND x.ended_at IS NOT NULL AND x.batch_id IS NULL
+      AND x.returns IS NULL
       AND x.outcome NOT IN ('not_sent', 'unknown')
     ORDER BY x.claimed_at DESC LIMIT $3
 ) AS a

@@ -11,8 +11,8 @@ WITH RECURSIVE fates AS (
            coalesce(sum(n) FILTER (WHERE state IN ('queued', 'waiting', 'held')), 0) AS pending,
            coalesce(sum(n) FILTER (WHERE state = 'claimed'), 0) AS active,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
-                                     AND last_outcome IN ('connected', 'abandoned', 'hung_up', 'played')), 0)
-               AS answered,
+                                     AND last_outcome IN ('connected', 'abandoned', 'hung_up', 'played',
+                                                          'returned')), 0) AS answered,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
                                      AND last_outcome IN ('no_answer', 'machine')), 0) AS no_answer,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
@@ -43,7 +43,7 @@ WHERE c.tenant_id = $1 AND c.id = $2;
 
 -- name: grouped
 -- The attempts of campaign $2 of tenant $1 since $3 by $4 (hour, day, list, caller-id, agent or outcome), hours and
--- days as in zone $5: first the sums of all, then the groups, largest first, at most $6 of them.
+-- days as in zone $5: first the sums of all, then the groups, largest first, at most $6 of them. Not returned calls.
 WITH counted AS (
     SELECT CASE $4::text
                WHEN 'hour' THEN to_char(a.claimed_at AT TIME ZONE $5, 'HH24:00')
@@ -68,6 +68,7 @@ WITH counted AS (
            sum(a.cost) AS cost
     FROM attempts a
     WHERE a.tenant_id = $1 AND a.campaign_id = $2 AND a.claimed_at >= coalesce($3::timestamptz, '-infinity')
+      AND a.returns IS NULL
     GROUP BY 1
 ), named AS (
     SELECT coalesce(l.name, g.name, k.key, '(none)') AS name, k.*

@@ -13,6 +13,7 @@ from dialerd.core.limits import Limit, Lockout, parse
 from dialerd.store import dnc
 from dialerd.store.claim import Claim, claim
 from dialerd.store.queue import promote
+from dialerd.store.terms import judged
 from tests.integration.test_claim import ZONES, campaign, ended
 from tests.terms import add_contacts, open_in
 
@@ -188,6 +189,21 @@ async def test_after_an_abandoned_call_or_a_refusal_the_number_is_left_alone(
     await called_before(pool, e164, timedelta(hours=ago), id_, **columns)
     locks = (Lockout("abandon", ("abandoned",), 72 * 3600), Lockout("refusal", ("refusal",), 72 * 3600))
     assert bool((await take(pool, id_, lockouts=locks)).taken) is taken
+
+
+@pytest.mark.parametrize(("ago", "taken"), [(71, False), (73, True)])
+async def test_an_abandoned_call_gets_its_lockout_from_the_legal_profile(
+    pool: asyncpg.Pool, ago: int, taken: bool
+) -> None:
+    """The campaign itself asks for none."""
+    id_ = await campaign(pool, 1)
+    await pool.execute("UPDATE campaigns SET legal_profile = 'UK', abandon_lockout_seconds = 0")
+    e164 = await pool.fetchval("SELECT e164 FROM numbers")
+    await called_before(pool, e164, timedelta(hours=ago), id_, outcome="abandoned")
+    lockouts = (await judged(pool, id_, datetime.now(UTC))).terms.lockouts
+    assert bool((await take(pool, id_, lockouts=lockouts)).taken) is taken
+    rule = await pool.fetchval("SELECT detail ->> 'rule' FROM call_events WHERE kind = 'not_dialed'")
+    assert taken or rule == "lockout_UK_abandon"
 
 
 async def test_under_one_limit_claims_at_the_same_instant_never_pass_it(pool: asyncpg.Pool) -> None:

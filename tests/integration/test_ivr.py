@@ -12,13 +12,18 @@ import pytest
 from dialerd.ari.leg import Legs
 from dialerd.ari.transport import AriError
 from dialerd.clock import Clock
+from dialerd.config import Flows
+from dialerd.core import ids
 from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.causes import Outcome
 from dialerd.core.flow import Script
 from dialerd.core.flow_check import read
 from dialerd.core.retry import History
 from dialerd.engine.calls import Call, Calls
+from dialerd.engine.harbour import PLACE, SafeHarbour
 from dialerd.engine.ivr import Ivr
+from dialerd.engine.optouts import OptOuts
+from dialerd.engine.webhooks import Webhooks
 from dialerd.store.ledger import Ledger
 from tests.unit.test_conversations import campaign
 
@@ -63,6 +68,10 @@ class Ari:
         self.playing: list[tuple[str, str]] = []
         self.missing: set[str] = set()
         self.hung_up: list[str] = []
+        self.up, self.records = True, True
+        self.recording: list[str] = []
+        self.variables: dict[str, str] = {}
+        self.to_the_dialplan: list[tuple[str, str, str]] = []
 
     async def play(self, channel: str, playback: str, sound: str) -> None:
         if sound in self.missing:
@@ -74,24 +83,43 @@ class Ari:
     async def hang_up(self, channel: str) -> None:
         self.hung_up.append(channel)
 
+    async def to_dialplan(self, channel: str) -> None:
+        self.to_the_dialplan.append((channel, "", ""))
+
+    async def to_context(self, channel: str, context: str, number: str) -> None:
+        self.to_the_dialplan.append((channel, context, number))
+
+    async def set_variable(self, channel: str, name: str, value: str) -> None:
+        self.variables[name] = value
+
+    async def record(self, channel: str, name: str, seconds: float, silence_seconds: float) -> None:
+        if not self.records:
+            raise AriError(500, "POST /record", "no such folder")
+        self.recording.append(name)
+
 
 class Stage:
     """A call in its flow, with its record written to PostgreSQL."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, text: str = FLOW) -> None:
         self.pool: asyncpg.Pool | None = pool
         self.ari, self.calls = Ari(), Calls(lambda *_: None)
         self.legs = Legs(self.ari)  # type: ignore[arg-type]
         self.ledger = Ledger("n", lambda: self.pool)
-        here: Any = SimpleNamespace(ledger=self.ledger, calls=self.calls, clock=Clock(), reach=self.reach)
+        trunks = {"out": SimpleNamespace(endpoint="sip-out")}
+        here: Any = SimpleNamespace(
+            ledger=self.ledger, calls=self.calls, clock=Clock(), reach=self.reach, config=SimpleNamespace(trunks=trunks)
+        )
+        self.here = here
         self.offered: list[Call] = []
         self.messages: list[Call] = []
         self.broken: list[str] = []
+        self.opt_outs, self.webhooks = OptOuts(here), Webhooks(Flows(webhook_private_hosts=("127.0.0.1",)))
         self.ivr = Ivr(
             here, self.legs, self.offered.append, self.messages.append, lambda _, why: self.broken.append(why),
-            lambda: None,
+            lambda: None, self.opt_outs, self.webhooks,
         )  # fmt: skip
-        flow = read(FLOW, "f", "f.toml")
+        flow = read(text, "f", "f.toml")
         script = Script(flow, {prompt: prompt.sound for prompt in flow.prompts()})
         now = datetime.now(UTC)
         self.call = Call(
@@ -164,7 +192,7 @@ async def test_who_presses_2_and_hangs_up_at_once_has_opted_out_all_the_same(poo
     stage.legs.pressed(ATTEMPT, "2")
     stage.legs.left(ATTEMPT)
     await stage.over()
-    await stage.ivr.written()
+    await stage.opt_outs.written()
     rows = await pool.fetch("SELECT e164, kind, source FROM consents")
     assert [tuple(row) for row in rows] == [(NUMBER, "opt_out", "ivr:f")]
     assert await pool.fetchval("SELECT count(*) FROM dnc_numbers") == 1
@@ -179,7 +207,7 @@ async def test_an_opt_out_while_postgresql_is_away_is_written_once_when_it_is_ba
     stage.legs.pressed(ATTEMPT, "2")
     await stage.until(lambda: stage.call.flow_node == "out")
     stage.legs.left(ATTEMPT)
-    written = asyncio.create_task(stage.ivr.written())
+    written = asyncio.create_task(stage.opt_outs.written())
     await asyncio.sleep(0.05)
     assert not written.done()
     stage.pool = pool
@@ -241,3 +269,111 @@ async def test_a_sound_that_asterisk_has_not_leaves_nobody_in_silence(pool: asyn
     assert stage.messages == [stage.call] and "node 'menu'" in stage.broken[0]
     assert stage.call.facts.handed_at is not None, "it counts as a call for which nobody came"
     await stage.over()
+
+
+MESSAGE = "/prompts/0123abcd"
+
+
+def with_a_message(pool: asyncpg.Pool) -> tuple[Stage, SafeHarbour]:
+    """The stage, with a campaign that names its seller."""
+    stage = Stage(pool)
+    stage.call.campaign.message = MESSAGE
+    ari: Any = stage.ari
+    return stage, SafeHarbour(stage.here, stage.legs, ari, stage.opt_outs)
+
+
+async def test_a_key_in_the_safe_harbour_message_is_on_record_and_ends_all_calls(pool: asyncpg.Pool) -> None:
+    stage, harbour = with_a_message(pool)
+    assert harbour.say(stage.call) and harbour.say(stage.call), "under way is as good as begun"
+    await stage.hears(MESSAGE)
+    assert len(stage.ari.playing) == 1
+    stage.legs.pressed(ATTEMPT, "7")
+    stage.legs.pressed(ATTEMPT, "2")
+    await stage.until(lambda: stage.ari.hung_up)
+    assert await stage.keys() == [("7", PLACE), ("2", PLACE)]
+    assert [tuple(r) for r in await pool.fetch("SELECT e164, source FROM consents")] == [(NUMBER, PLACE)]
+    assert await pool.fetchval("SELECT count(*) FROM dnc_numbers") == 1
+    assert stage.call.facts.handed_at is None and stage.call.facts.left_at is None, "it changes nothing that is counted"
+
+
+async def test_a_message_that_ari_lost_is_said_again_and_one_that_cannot_be_said_is_the_dialplans(
+    pool: asyncpg.Pool,
+) -> None:
+    stage, harbour = with_a_message(pool)
+    harbour.say(stage.call)
+    await stage.hears(MESSAGE)
+    harbour.lost()
+    await stage.until(lambda: stage.legs.get(ATTEMPT) is None)
+    assert stage.call.forsaken and not stage.ari.hung_up
+    harbour.say(stage.call)  # as Conversations.attend does when reconcile has found it
+    playback = await stage.hears(MESSAGE, 2)
+    stage.legs.played(playback, False)
+    await stage.until(lambda: stage.ari.to_the_dialplan)
+    stage.ari.up = False
+    assert not harbour.say(stage.call)
+    stage.ari.up, stage.call.campaign.message = True, None
+    assert not harbour.say(stage.call)
+
+
+OUT = """\
+[nodes.ask]
+type = "menu"
+prompt = "hello"
+keys = { 1 = "say", 2 = "through" }
+timeout = "end"
+[nodes.say]
+type = "record"
+next = "again"
+[nodes.again]
+type = "menu"
+prompt = "again"
+keys = { 5 = "end" }
+timeout = "end"
+[nodes.through]
+type = "transfer"
+to = "700@out"
+[nodes.end]
+type = "hangup"
+"""
+
+
+async def test_what_is_said_has_a_name_of_ours_and_the_key_that_ends_it_answers_nothing(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool, OUT)
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "1")
+    await stage.until(lambda: stage.ari.recording)
+    [name] = stage.ari.recording
+    assert ids.recorded_channel(name) == ATTEMPT
+    stage.legs.pressed(ATTEMPT, "5")
+    stage.legs.recorded(name, True)
+    await stage.hears("again")
+    assert stage.call.in_flow
+    stage.legs.pressed(ATTEMPT, "5")
+    await stage.over()
+    assert await stage.keys() == [("1", "ask"), (name, "say"), ("5", "say"), ("5", "again")]
+
+
+async def test_a_recording_that_asterisk_refuses_has_no_name_on_record_and_the_flow_goes_on(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool, OUT)
+    stage.ari.records = False
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "1")
+    await stage.hears("again")
+    assert await stage.keys() == [("1", "ask")]
+    assert await pool.fetchval("SELECT count(*) FROM call_events WHERE kind = 'flow.not_recorded'") == 1
+    stage.ivr.call_ended(ATTEMPT)
+    await stage.over()
+
+
+async def test_who_is_put_through_leaves_for_the_dialplan_with_trunk_and_caller_id(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool, OUT)
+    stage.call.caller_id = "+358401109999"
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "2")
+    await stage.over()
+    assert stage.ari.variables == {"DIALERD_TRUNK": "sip-out", "DIALERD_SHOWS": "+358401109999"}
+    assert stage.ari.to_the_dialplan == [(ATTEMPT, "dialerd-transfer", "700")]
+    assert not stage.ari.hung_up and stage.call.facts.handed_at is None

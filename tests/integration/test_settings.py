@@ -16,6 +16,7 @@ from dialerd.store.errors import Refused
 from dialerd.store.pool import connect
 from dialerd.store.queue import promote
 from dialerd.store.settings import change
+from tests import speech
 from tests.integration.test_admin import Admin, runner
 from tests.terms import add_contacts
 
@@ -269,3 +270,31 @@ async def test_a_flow_is_named_by_a_campaign_that_can_run_it_and_by_no_other(
     said = json.loads(checked.out)
     assert (checked.status, said["checked"]) == (1, ["bye"])
     assert said["problems"][0]["node"] == "bye" and "bad.toml" in said["problems"][0]["file"]
+
+
+async def test_a_campaign_that_names_its_seller_has_the_message_spoken_when_it_is_made_and_changed(
+    admin: Admin, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    prompts = tmp_path / "prompts"
+    with (tmp_path / "etc/dialerd.toml").open("a") as file:
+        file.write(f"[flows]\nprompts = '{prompts}'\ntts_command = {speech.command(tmp_path)}\n")
+    seller = ("--seller-name", "Acme Oy", "--seller-number", "+358401100000", "--message-language", "fi")
+    made = (await admin(*CREATE, *seller, "--returned", "agents", "--json")).json
+    assert (made["seller_name"], made["opt_out_key"], made["returned"]) == ("Acme Oy", "2", "agents")
+    [first] = prompts.glob("*.wav")
+    said = (await admin("campaign", "message", "Alpha", "--json")).json
+    assert said["file"] == str(first) and said["text"].startswith("Teille soitti Acme Oy.")
+    changed = (await admin("campaign", "update", "Alpha", "--opt-out-key", "9", "--json")).json
+    assert changed["opt_out_key"] == "9" and len(list(prompts.glob("*.wav"))) == 2
+    refused = await admin("campaign", "update", "Alpha", "--opt-out-key", "99")
+    assert refused.status == 1 and "opt_out_key: one key of a phone" in refused.err
+    refused = await admin("campaign", "update", "Alpha", "--seller-name", "none")
+    assert refused.status == 1 and "seller_number: is said together with a seller_name" in refused.err
+    none = ("--seller-name", "none", "--seller-number", "none", "--returned", "message")
+    plain = (await admin("campaign", "update", "Alpha", *none, "--json")).json
+    assert (plain["seller_name"], plain["returned"]) == (None, "message")
+    assert (await admin("campaign", "message", "Alpha", "--json")).json == {"text": None, "file": None}
+    (tmp_path / "tone.py").write_text("raise SystemExit('no voice')")
+    refused = await admin("campaign", "create", "Beta", *CREATE[3:], *seller, "--opt-out-key", "7")
+    assert refused.status == 1 and "could not be spoken" in refused.err
+    assert await pool.fetchval("SELECT count(*) FROM campaigns") == 1

@@ -21,6 +21,8 @@ from tests.integration.test_claim import ZONES, campaign
 from tests.integration.test_tenants import end
 from tests.terms import add_contacts, open_in
 
+DIALLED = [o.value for o in Outcome if o is not Outcome.RETURNED]  # how calls end that we make
+
 
 @pytest.fixture
 def admin(tmp_path: Path, database: config.Postgres) -> Admin:
@@ -106,7 +108,7 @@ async def test_an_empty_campaign_has_figures_too(pool: asyncpg.Pool) -> None:
 @pytest.mark.accepts("RPT-02")
 async def test_the_figures_add_up_at_every_moment_while_calls_begin_and_end(pool: asyncpg.Pool) -> None:
     id_ = await campaign(pool, 400)
-    outcomes = [o.value for o in Outcome]
+    outcomes = DIALLED
     done = asyncio.Event()
 
     async def work(dice: random.Random) -> None:
@@ -166,7 +168,7 @@ async def attempts_of_a_week(pool: asyncpg.Pool) -> int:
     start = datetime(2026, 3, 23, 8, tzinfo=UTC)
     for i in range(300):
         at = start + timedelta(minutes=dice.randrange(7 * 24 * 60))
-        outcome = dice.choice([*(o.value for o in Outcome), None])
+        outcome = dice.choice([*DIALLED, None])
         talk: dict[str, Any] = {}
         if outcome == "connected":
             talk = {
@@ -194,7 +196,7 @@ async def test_the_total_is_the_sum_of_the_groups(pool: asyncpg.Pool, by: str) -
         "list": {"spring", "autumn", "(none)"},
         "caller-id": {"+3581", "+3582", "(none)"},
         "agent": {"ana", "bo", "(none)"},
-        "outcome": {*(o.value for o in Outcome), "in_progress"},
+        "outcome": {*DIALLED, "in_progress"},
     }
     assert {g.name for g in table.groups} == names[by]
     paid = await pool.fetchval("SELECT sum(cost) FROM attempts")

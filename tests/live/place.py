@@ -161,7 +161,10 @@ class Place:
         }
         over = {e164: n for e164, n in per_number.items() if n > allowed.get(e164, 0)}
         assert not over, f"I1: more INVITEs than attempts: {over}"
-        rows = {str(r["id"]): r["outcome"] for r in await self.pool.fetch("SELECT id, outcome FROM attempts")}
+        rows = {
+            str(r["id"]): r["outcome"]
+            for r in await self.pool.fetch("SELECT id, outcome FROM attempts WHERE returns IS NULL")
+        }
         assert not set(invites) - set(rows), f"I7: INVITEs without an attempt: {set(invites) - set(rows)}"
         sent = {a for a, outcome in rows.items() if outcome not in ("not_sent", "failed", "unknown")}
         assert not sent - set(invites), f"I7: attempts without an INVITE: {sent - set(invites)}"
@@ -172,7 +175,7 @@ class Place:
         )
         assert not late, f"I3: dialled after what was judged had ended: {late}"
         unexplained = await self.pool.fetch(
-            "SELECT a.id FROM attempts a WHERE (SELECT count(*) FROM call_events e"
+            "SELECT a.id FROM attempts a WHERE a.returns IS NULL AND (SELECT count(*) FROM call_events e"
             " WHERE e.attempt_id = a.id AND e.kind = 'claimed'"
             " AND e.detail ?& '{version,zones,open_until,calls_24h}') <> 1"
         )

@@ -93,9 +93,13 @@ def test_the_shipped_finnish_flow_is_in_order() -> None:
         (('2 = "out"', '1 = "out"'), "node 'menu': is given twice, keep one"),
         (("[nodes.out]", "[nodes.agent]"), "node 'agent': is given twice, keep one"),
         (('2 = "out"', '12 = "out"'), "node 'menu': keys: '12' is no key of a phone"),
-        (('type = "agent"', 'type = "webhook"'), "node 'agent': this version has no 'webhook' yet"),
-        (('type = "agent"', 'type = "transfer"'), "node 'agent': this version has no 'transfer' yet"),
-        (('type = "agent"', 'type = "record"'), "node 'agent': this version has no 'record' yet"),
+        (('type = "agent"', 'type = "webhook"'), "node 'agent': url is missing"),
+        (('type = "agent"', 'type = "transfer"\nto = "$(id)@t"'), "node 'agent': to: NUMBER@TRUNK"),
+        (('type = "agent"', 'type = "transfer"\nto = "700"'), "node 'agent': to: NUMBER@TRUNK"),
+        (('type = "agent"', 'type = "transfer"\nto = "70@t"\nnext = "end"'), "node 'agent': unknown field 'next'"),
+        (('type = "agent"', 'type = "record"\nnext = "x"'), "next leads to 'x': there is no such node"),
+        (('type = "agent"', 'type = "record"\nnext = "end"\nseconds = 0.1'), "node 'agent': seconds: "),
+        (('type = "agent"', 'type = "record"\nnext = "agent"'), "node 'agent': goes round without a key being pressed"),
         (('type = "agent"', 'type = "system"'), "node 'agent': type: 'system' is none"),
         (('type = "agent"', 'type = "queue"\nseconds = nan'), "node 'agent': seconds: "),
         (('type = "agent"', 'type = "queue"\nseconds = 9\nnext = "menu"'), "node 'agent': next leads to 'menu'"),
@@ -106,7 +110,7 @@ def test_the_shipped_finnish_flow_is_in_order() -> None:
     ],
 )  # fmt: skip
 def test_each_mistake_is_told_with_its_node_and_what_to_do(change: tuple[str, str], problem: str) -> None:
-    if "next leads" in problem:  # back to a menu is fine: somebody pressed a key to get here
+    if "next leads to 'menu'" in problem:  # back to a menu is fine: somebody pressed a key to get here
         assert read(MENU.replace(*change), "f", "f").wants_agents
         return
     assert any(problem in found for found in refused(MENU.replace(*change)))
@@ -207,3 +211,41 @@ def test_a_program_that_does_not_speak_is_told(tmp_path: Path, command: tuple[st
     with pytest.raises(NotRendered, match=says):
         prompts.render(Prompt("", "Hei", "fi"), command, tmp_path / "prompts")
     assert list((tmp_path / "prompts").iterdir()) == []
+
+
+OUT = """\
+[nodes.tell]
+type = "webhook"
+url = "URL"
+next = "say"
+[nodes.say]
+type = "record"
+next = "through"
+[nodes.through]
+type = "transfer"
+to = "+358401234567@trunk-out"
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://crm.example.com/x", None),
+        ("https://other.example.com/x", "node 'tell': url: 'other.example.com' is not in webhook_hosts"),
+        ("http://crm.example.com/x", "node 'tell': url: https, or put 'crm.example.com' into webhook_private_hosts"),
+    ],
+)
+def test_a_flow_leads_out_only_where_the_configuration_lets_it(config: Flows, url: str, problem: str | None) -> None:
+    (Path(config.folder) / "f.toml").write_text(OUT.replace("URL", url))
+    open_to = config.model_copy(
+        update={"webhook_hosts": ("crm.example.com",), "transfer_to": ("+358401234567@trunk-out",)}
+    )
+    if problem is None:
+        assert not flows.load(open_to, "f").flow.wants_agents
+    else:
+        with pytest.raises(FlowRefused, match=problem.replace("(", ".")):
+            flows.load(open_to, "f")
+    with pytest.raises(FlowRefused) as caught:
+        flows.load(config, "f")
+    assert [problem.node for problem in caught.value.problems] == ["tell", "through"]
+    assert "'+358401234567@trunk-out' is not in transfer_to of [flows]" in str(caught.value)

@@ -124,7 +124,7 @@ class Claiming(Pool):
         asyncio.get_running_loop().call_soon(self._answer)
         nothing = dict.fromkeys(
             ("dialed_at", "ringing_at", "answered_at", "connected_at", "agent_id", "machine", "dial_status", "cause",
-             "caller_id")
+             "caller_id", "returns")
         )  # fmt: skip
         return [nothing | {"id": "new", "campaign_id": 1, "contact_id": 2, "e164": "+358401234568", "state": "claimed",
                            "claimed_at": Clock().now(), "attempts": 1, "tries": {}}]  # fmt: skip
