@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 DURATION ?= 90
 export PYTHONPATH := .
 
-.PHONY: help setup check lint types layers unit test features demo bench-callerid bench-callerid-health bench-lists bench-live bench-pacing clean
+.PHONY: help setup check lint types layers unit test features demo bench-callerid bench-calls bench-callerid-health bench-lists bench-live bench-pacing clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ demo: setup  ## a campaign on a telephone network of its own, for DURATION=90 se
 
 bench-callerid: setup  ## how fast and fairly caller IDs are chosen, into bench/results/callerid.json; QUICK=1: a rough look
 	$(PYTHON) -m bench.callerid
+
+bench-calls: setup  ## what conversations cost on real SIP: joins, 500 calls held, leaks; QUICK=1: a rough look
+	$(PYTHON) -m bench.calls
 
 bench-callerid-health: setup  ## how surely a labelled caller ID is found, and healthy ones left alone: an hour; QUICK=1: a rough look
 	$(PYTHON) -m bench.callerid_health

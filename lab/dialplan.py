@@ -25,8 +25,8 @@ def carrier_dialplan(subscribers: Subscribers, invites: Path, pbx_port: int) -> 
         ring=round(subscribers.ring_seconds * 1000),
         talk=round(subscribers.talk_seconds * 1000),
         greeting=subscribers.greeting,
-        customer_talk=_CUSTOMER_TALK,
-        agent_talk=_AGENT_TALK,
+        customer_talk="Wait(3600)" if subscribers.silent else f"Playback({_CUSTOMER_TALK})",
+        agent_talk="Wait(3600)" if subscribers.silent else f"Playback({_AGENT_TALK})",
         machine_greeting=_MACHINE_GREETING,
     )
 
@@ -54,7 +54,7 @@ exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERI
 exten => _[1-9]X.,1,Goto(+${{EXTEN}},1)
 ; (a bare n is a pattern character)
 exten => _age[n]t.,1,Answer()
- same => n(talk),Playback({agent_talk})
+ same => n(talk),{agent_talk}
  same => n,Goto(talk)
 ; a behaviour that does not exist: nobody has such a number
 exten => i,1,Hangup(1)
@@ -134,7 +134,7 @@ exten => _+X.,1,Answer()
  same => n,Playback(${{GREETING}})
  same => n,Wait(2)
  same => n,ExecIf($["${{DIGIT}}" != ""]?SendDTMF(${{DIGIT}}))
- same => n(talk),Playback({customer_talk})
+ same => n(talk),{customer_talk}
  same => n,Goto(talk)
 
 ; somebody presses keys, and talks on
@@ -149,7 +149,7 @@ exten => _+X.,1,Answer()
  same => n,Wait(3)
  same => n,ExecIf($["${{EXTEN:7:2}}" = "18"]?SendDTMF(1))
  same => n,ExecIf($["${{EXTEN:7:2}}" = "19"]?SendDTMF(2))
- same => n(talk),Playback({customer_talk})
+ same => n(talk),{customer_talk}
  same => n,Goto(talk)
 [returning]
 exten => _+X.,1,Set(ME=${{CUT(CHANNEL,@,1)}})
@@ -158,6 +158,6 @@ exten => _+X.,1,Set(ME=${{CUT(CHANNEL,@,1)}})
 
 [phone]
 exten => talk,1,Answer()
- same => n(talk),Playback({agent_talk})
+ same => n(talk),{agent_talk}
  same => n,Goto(talk)
 """

@@ -1,6 +1,6 @@
 """Blocks of ports, so that several labs run on one machine and none has a fixed address.
 
-A slot is a block of 3000 ports and a folder. While the process that took them lives, the folder is held by a lock on a
+A slot is a block of 3200 ports and a folder. While the process that took them lives, the folder is held by a lock on a
 file in it, and the block by a bound port, which labs of other users see too. It is checked to be free besides.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 FIRST = 10000
-SIZE = 3000
-SLOTS = 18  # the last ends at 63999; from slot 8 on they lie in Linux's ephemeral range and are tried last
+SIZE = 3200
+SLOTS = 16  # the last ends at 61199; from slot 8 on they lie in Linux's ephemeral range and are tried last
 _RTP = 100  # the first of them
 
 
@@ -24,7 +24,7 @@ class NoFreePorts(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of one lab. An RTP range is inclusive and holds 600 calls and their agents (two ports each)."""
+    """The ports of one lab. An RTP range is inclusive: 500 calls, half of them with agents, two ports each."""
 
     base: int
 
@@ -76,12 +76,12 @@ class Ports:
     @property
     def pbx_rtp(self) -> tuple[int, int]:
         """The PBX's media ports."""
-        return self.base + _RTP, self.base + 1549
+        return self.base + _RTP, self.base + 1649
 
     @property
     def carrier_rtp(self) -> tuple[int, int]:
         """The carrier's media ports."""
-        return self.base + 1550, self.base + SIZE - 1
+        return self.base + 1650, self.base + SIZE - 1
 
 
 class Slot:

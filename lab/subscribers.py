@@ -54,6 +54,7 @@ class Subscribers:
     ring_seconds: float = 3.0
     talk_seconds: float = 20.0
     greeting: str = "hello"  # a sound file of about a second
+    silent: bool = False  # people and agents say nothing: sound costs the processors of both Asterisks, not dialerd's
 
     def behaviour(self, e164: str) -> Behaviour:
         """How the subscriber of a number behaves: what the carrier's dialplan does with it."""

@@ -51,6 +51,7 @@ class Health:
     schema_version: int | None  # None: unknown, PostgreSQL has not been reached yet
     loop_lag_ms: float
     dry_run: bool = False  # everything is decided, and nothing is dialled
+    tasks: int = 0  # that the daemon's event loop holds: as many after a thousand calls as before
 
 
 @dataclass(frozen=True, slots=True)

@@ -373,7 +373,7 @@ class Engine:
         """See web/port.py."""
         links, gate = self._links(), self.gate()
         ok = all(link.state == "up" for link in links)
-        known = self._db.schema_version, self.loop_lag_ms, self._config.calls.dry_run
+        known = self._db.schema_version, self.loop_lag_ms, self._config.calls.dry_run, len(asyncio.all_tasks())
         return Health(ok, gate is None, gate or "", tuple(links), *known)
 
     def status(self) -> Status:

@@ -136,6 +136,7 @@ class Surface:
             loop_lag_ms=to_json(health.loop_lag_ms),
             timestamp=to_json(self._clock.now()),
             dry_run=health.dry_run,
+            tasks=health.tasks,
         )
         return JSONResponse(body, status_code=200 if health.ok else 503)
 
