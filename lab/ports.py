@@ -24,7 +24,7 @@ class NoFreePorts(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of one lab. An RTP range is inclusive: 500 calls, half of them with agents, two ports each."""
+    """The ports of one lab. An RTP range is inclusive: 500 calls, half with agents, two ports each."""
 
     base: int
 

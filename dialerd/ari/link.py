@@ -15,6 +15,7 @@ import anyio
 import structlog
 from asyncari.client import Client
 from asyncswagger11.processors import SwaggerError
+from wsproto.events import TextMessage
 
 from dialerd.ari.transport import AriError, AriUnreachable, Transport
 from dialerd.clock import Clock
@@ -47,8 +48,22 @@ class _Client(Client):  # type: ignore[misc]  # asyncari is untyped
         except (LookupError, TypeError, AttributeError, ValueError, SwaggerError) as error:
             raise ConnectionError(f"what answers there is no ARI: {error!r:.100}") from error
 
-    async def process_ws(self, msg: Mapping[str, Any]) -> None:
-        self._on_event(msg)
+    async def _run(self, evt: Any = None) -> None:
+        """Reads events until the websocket ends. asyncari's own loop passes each event through a second task that
+        watches the time: two turns of ours later, and an eighth of the daemon's work."""
+        ws = await self.swagger.events.eventWebsocket(app=self.app)
+        if evt is not None:
+            evt.set()
+        try:
+            async for message in ws:
+                if not isinstance(message, TextMessage):
+                    return
+                event = json.loads(message.data)
+                if isinstance(event, dict) and "type" in event:
+                    self._on_event(event)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await ws.close()
 
 
 class AriLink:
