@@ -48,10 +48,11 @@ class Asterisk:
         self.etc = folder / "etc"
         self.log = folder / "log"
         self.data = folder / "data"
+        self.spool = folder / "spool"
         self._folder = folder
         self._run = run
         self._program = program
-        for part in ("etc", "data", "db", "spool", "log/cdr-csv"):
+        for part in ("etc", "data", "db", "spool/recording", "log/cdr-csv"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self._link_data()
         argv = [*program.argv, "-C", str(self.etc / "asterisk.conf"), "-f"]
@@ -74,7 +75,7 @@ class Asterisk:
             "astagidir": self.data,
             "astdbdir": self._folder / "db",
             "astkeydir": self._folder / "db",
-            "astspooldir": self._folder / "spool",
+            "astspooldir": self.spool,
             "astrundir": self._run,
             "astlogdir": self.log,
         }

@@ -10,7 +10,8 @@ from dialerd.cli.common import Session, command, say, show_fields, show_json, sh
 from dialerd.core import campaign as rules
 from dialerd.core import retry, windows
 from dialerd.core.limits import parse as parse_limit
-from dialerd.places import flows
+from dialerd.core.recording import POLICIES, refusal
+from dialerd.places import flows, profiles
 from dialerd.store import campaigns
 from dialerd.store.recycle import recycle
 from dialerd.store.settings import change
@@ -48,6 +49,12 @@ _SETTINGS = (
     ("--script", "script", str, "What agents read during a call, as plain text."),
     ("--preview-seconds", "preview_seconds", int, "Mode preview: how long a contact is held for the agent who looks."),
     ("--default-disposition", "default_disposition", str, "What a call is given of which its agent says nothing."),
+    ("--recording", "recording", click.Choice(POLICIES), "Which calls are recorded; demand: those an agent asks for, "
+     "share: as many as --recording-share says, by lot."),
+    ("--recording-share", "recording_share", float, "The share of calls, 0 to 1."),
+    ("--recording-announcement", "recording_announcement", str, "The sound file that both sides hear before a "
+     "recording begins, as Asterisk names it. Some legal profiles want one."),
+    ("--recording-days", "recording_days", int, "Days that recordings are kept, where the tenant's do not suit."),
 )  # fmt: skip
 _SWITCHES = (
     ("--local-presence/--no-local-presence", "local_presence", "Caller IDs near the number that is called go first."),
@@ -204,7 +211,7 @@ async def update(
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
-    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow"):
+    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow", "recording_announcement"):
         if changes.get(name) == "none":
             changes[name] = None
     if changes.get("flow") is not None:
@@ -284,6 +291,9 @@ async def _change(session: Session, as_json: bool, name: str, action: rules.Acti
 
 
 def _show(campaign: campaigns.Campaign, as_json: bool) -> None:
+    legal = profiles.profile(campaign.legal_profile) if campaign.legal_profile in profiles.names() else None
+    if why := refusal(campaign.recording, campaign.recording_announcement, legal):
+        say(f"no call will be recorded: {why}")
     if as_json:
         show_json(campaign)
     else:

@@ -25,6 +25,7 @@ from dialerd.cli import (
     pacing,
     profile,
     proof,
+    recording,
     retention,
     setup,
     simulate,
@@ -62,7 +63,24 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, disposition, callerid, callerid_simulate, callerid_health),
-    *(trunk, flow, call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
+    *(
+        trunk,
+        flow,
+        call,
+        holiday,
+        profile,
+        tenant,
+        switch,
+        stats,
+        why,
+        proof,
+        audit,
+        recording,
+        retention,
+        pacing,
+        simulate,
+        agi,
+    ),
 )
 for module in _MODULES:
     module.register(cli)

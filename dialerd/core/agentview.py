@@ -67,6 +67,8 @@ class CallView:
     said: str | None = None
     until: datetime | None = None
     dialing: bool = False  # a previewed contact is being called
+    recording: str = ""  # announcing, recording, paused or refused; "": none of these
+    records: str = "never"  # which calls the campaign records (core.recording)
 
 
 @dataclass(frozen=True, slots=True)

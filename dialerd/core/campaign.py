@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from dialerd.core import filters, limits, phone, retry
+from dialerd.core import filters, limits, phone, recording, retry
 from dialerd.core.calendar import Window
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import NAME as FLOW_NAME
@@ -104,6 +104,10 @@ class Draft:
     script: str = ""  # what agents read, as plain text
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
     default_disposition: str = NONE  # what a call is given of which its agent says nothing
+    recording: str = "never"  # which calls are recorded: never, always, demand (an agent asks), share (by lot)
+    recording_share: float = 0.1  # of calls, with recording = share
+    recording_announcement: str | None = None  # the sound that both hear before a recording begins; None: none
+    recording_days: int | None = None  # that a recording is kept; None: as the tenant has it
 
 
 def after(state: State, action: Action) -> State:
@@ -163,6 +167,7 @@ def check(draft: Draft) -> None:
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))
     problems += _problems_of_broadcast(draft) + _problems_of_rules(draft) + _problems_for_agents(draft)
+    problems += _problems_of_recording(draft)
     if problems:
         raise CampaignRefused(problems)
 
@@ -190,6 +195,20 @@ def _problems_for_agents(draft: Draft) -> list[tuple[str, str]]:
         problems.append(("script", f"at most {MAX_SCRIPT} characters, no control characters but line ends"))
     if not _CODE.match(draft.default_disposition):
         problems.append(("default_disposition", "the code of a disposition"))
+    return problems
+
+
+def _problems_of_recording(draft: Draft) -> list[tuple[str, str]]:
+    problems = []
+    if draft.recording not in recording.POLICIES:
+        problems.append(("recording", f"one of {', '.join(recording.POLICIES)}"))
+    if not 0 <= draft.recording_share <= 1:
+        problems.append(("recording_share", "0 to 1"))
+    if draft.recording_announcement is not None and not _SOUND.match(draft.recording_announcement):
+        says = "a sound file as Asterisk names it, without its ending: letters, digits, _ - /"
+        problems.append(("recording_announcement", says))
+    if draft.recording_days is not None and not 1 <= draft.recording_days <= recording.MAX_DAYS:
+        problems.append(("recording_days", f"1 to {recording.MAX_DAYS}"))
     return problems
 
 

@@ -50,6 +50,7 @@ class Health:
     links: tuple[Link, ...]
     schema_version: int | None  # None: unknown, PostgreSQL has not been reached yet
     loop_lag_ms: float
+    recordings: str = "ok"  # one word: ok, or why recordings wait (engine.mover)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class CampaignStatus:
     connect_ms: Percentiles = field(default_factory=Percentiles)  # answer → agent hears them
     decision: Decision | None = None
     pacing: Pacing | None = None
+    recording_problem: str = ""  # why no call of it may be recorded, though some were to be
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ class Call:
     wait_seconds: float | None = None  # that its flow lets it wait for an agent; None: the campaign's grace
     cut_short: bool = False  # we ended it before it could end by itself
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
+    recording: str = ""  # announcing, recording, paused or refused; "": none of these
     person: Person | None = None  # what the agent is shown, once it is read
 
     @property

@@ -14,13 +14,14 @@ from dialerd.core.campaign import NO_QUEUE
 from dialerd.core.causes import REACHED, Outcome
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import FlowRefused, Script
+from dialerd.core.recording import refusal
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
 from dialerd.engine.books import Book
 from dialerd.pacing.pilot import Pilot
 from dialerd.pacing.snapshot import Snapshot
 from dialerd.places import flows
-from dialerd.places.terms import allowance, of_campaign
+from dialerd.places.terms import allowance, legal_profile, of_campaign
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
 
@@ -67,6 +68,10 @@ class Campaign:
     script: str = ""  # what agents read
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
     default_disposition: str = NONE  # of a call of which its agent says nothing
+    recording: str = "never"  # which calls are recorded (core.recording)
+    recording_share: float = 0.1
+    recording_announcement: str | None = None
+    recording_problem: str = ""  # why none may be, though some were to be
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -138,9 +143,9 @@ _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
     "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast", "flow", "script", "preview_seconds",
-    "default_disposition",
+    "default_disposition", "recording", "recording_share", "recording_announcement",
 )  # fmt: skip
-_SETTINGS = (*_SAME, "flow_script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
+_SETTINGS = (*_SAME, "recording_problem", "flow_script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
 
 
 def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
@@ -155,6 +160,8 @@ def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
         grace_seconds=min(grace_seconds, allowed.grace_seconds), **settings,
     )  # fmt: skip
     campaign.pilot.grace = campaign.patience_seconds
+    legal = legal_profile(row["legal_profile"])
+    campaign.recording_problem = refusal(campaign.recording, campaign.recording_announcement, legal)
     return campaign
 
 

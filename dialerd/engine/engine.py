@@ -104,6 +104,7 @@ class Engine:
             lambda call: self._ivr.begin(call), self._legs, config.agents.tone,
             lambda agent, call: self.agency.talk_ended(agent, call), lambda agent, key: self.agency.key(agent, key),
             lambda agent: self.agency.shown(agent),
+            lambda attempt, bridge: self.agency.recordings.entered(attempt, bridge),
         )  # fmt: skip
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
@@ -123,7 +124,9 @@ class Engine:
             self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining
         )
         logins = self.agency.phone_logins
-        self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived)
+        self._stasis = Stasis(
+            self._calls, self._conversations, self._legs, logins.arrived, self.agency.recordings
+        )  # fmt: skip
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, logins.channels)
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
@@ -145,6 +148,7 @@ class Engine:
             "decisions": self._bookkeeper.decisions.run(),
             "figures": self._publish_figures(),
             "sealer": Sealer(lambda: self._db.pool).run(),
+            "recordings": self.agency.mover.run(),
             "eraser": Eraser(lambda: self._db.pool, self._clock).run(),
         }
 
@@ -233,6 +237,7 @@ class Engine:
 
     def _ari_changed(self) -> None:
         self._ivr.lost()
+        self.agency.recordings.ari_changed()
         self._asterisk_changed()
 
     def _asterisk_changed(self) -> None:
@@ -366,7 +371,8 @@ class Engine:
         """See web/port.py."""
         links, gate = self._links(), self.gate()
         ok = all(link.state == "up" for link in links)
-        return Health(ok, gate is None, gate or "", tuple(links), self._db.schema_version, self.loop_lag_ms)
+        about = self._db.schema_version, self.loop_lag_ms, self.agency.mover.word
+        return Health(ok, gate is None, gate or "", tuple(links), *about)
 
     def status(self) -> Status:
         """See web/port.py."""

@@ -11,13 +11,14 @@ from dialerd.core import ids
 from dialerd.core.attempt import Event, Kind
 from dialerd.engine.calls import Calls
 from dialerd.engine.conversations import Conversations
+from dialerd.engine.recordings import Recordings
 
 log = structlog.get_logger(__name__)
 
 
 class Stasis:
     """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
-    `login_arrived(channel, from)` is told of these."""
+    `login_arrived(channel, from)` is told of these. `record`: a channel that hears a call, for its recording."""
 
     def __init__(
         self,
@@ -25,11 +26,13 @@ class Stasis:
         conversations: Conversations,
         legs: Legs,
         login_arrived: Callable[[str, str], None] = lambda channel, number: None,
+        recordings: Recordings | None = None,
     ) -> None:
         self._calls = calls
         self._legs = legs
         self._conversations = conversations
         self._login_arrived = login_arrived
+        self._recordings = recordings
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """One event of the websocket. Never raises, never waits."""
@@ -48,6 +51,9 @@ class Stasis:
             self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
+        elif args == ["record"]:
+            if self._recordings is None or not self._recordings.listening(channel):
+                self._conversations.end_call(channel)
         elif args == ["login"]:
             self._login_arrived(channel, _text(event["channel"]["caller"]["number"]))
         else:
@@ -71,11 +77,17 @@ class Stasis:
     def _played(self, event: Mapping[str, Any], at: datetime) -> None:
         playback = event["playback"]
         self._legs.played(_id(playback), playback["state"] != "failed")
+        if self._recordings is not None:
+            self._recordings.played(_id(playback), playback["state"] != "failed")
 
     def _entered(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
         if ids.is_attempt(channel):
             self._conversations.joined(channel, _id(event["bridge"]), at)
+
+    def _recorded(self, event: Mapping[str, Any], at: datetime) -> None:
+        if self._recordings is not None:
+            self._recordings.finished(_text(event["recording"]["name"]), event["type"] == "RecordingFinished")
 
 
 def _id(thing: Mapping[str, Any]) -> str:
@@ -102,4 +114,6 @@ _HANDLERS = {
     "ChannelEnteredBridge": Stasis._entered,
     "ChannelDtmfReceived": Stasis._key,
     "PlaybackFinished": Stasis._played,
+    "RecordingFinished": Stasis._recorded,
+    "RecordingFailed": Stasis._recorded,
 }

@@ -97,7 +97,8 @@ class Views:
             return None
         said = agent.said.disposition.code if agent.said is not None else None
         person = call.person or Person(call.contact_id, call.e164)
-        return replace(self._shown(call.campaign, call.attempt, person), said=said, until=until)
+        shown = self._shown(call.campaign, call.attempt, person)
+        return replace(shown, said=said, until=until, recording=call.recording, records=call.campaign.recording)
 
     def _preview(self, agent: Agent) -> CallView | None:
         held = agent.preview

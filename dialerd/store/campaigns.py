@@ -82,6 +82,10 @@ class Campaign:
     script: str
     preview_seconds: int
     default_disposition: str
+    recording: str
+    recording_share: float
+    recording_announcement: str | None
+    recording_days: int | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -134,6 +134,7 @@ class Surface:
             reason=health.reason,
             schema_version=health.schema_version,
             loop_lag_ms=to_json(health.loop_lag_ms),
+            recordings=health.recordings,
             timestamp=to_json(self._clock.now()),
         )
         return JSONResponse(body, status_code=200 if health.ok else 503)
