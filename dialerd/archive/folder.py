@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
+from io import FileIO
 from pathlib import Path
 
 from dialerd.archive.place import CHUNK, ArchiveFailed, checked
@@ -27,7 +28,7 @@ class Folder:
         """Opens before it returns: a file that is deleted meanwhile is read to its end."""
         path = self._root / checked(key)
         try:
-            file = await asyncio.to_thread(os.open, path, _READ)
+            file = await asyncio.to_thread(_open, path)
         except OSError as error:
             raise failure(error, path) from error
         return _chunks(file, start, length)
@@ -64,10 +65,12 @@ def failure(error: OSError, path: Path) -> ArchiveFailed:
     return ArchiveFailed("missing" if error.errno == errno.ENOENT else "refused", words)
 
 
-async def _chunks(file: int, start: int, length: int) -> AsyncIterator[bytes]:
-    try:
-        while length > 0 and (chunk := await asyncio.to_thread(os.pread, file, min(CHUNK, length), start)):
+def _open(path: Path) -> FileIO:
+    return FileIO(path, opener=lambda name, _: os.open(name, _READ))
+
+
+async def _chunks(file: FileIO, start: int, length: int) -> AsyncIterator[bytes]:
+    with file:  # a file object and no descriptor: one that nobody begins to read is closed with it
+        while length > 0 and (chunk := await asyncio.to_thread(os.pread, file.fileno(), min(CHUNK, length), start)):
             start, length = start + len(chunk), length - len(chunk)
             yield chunk
-    finally:
-        os.close(file)

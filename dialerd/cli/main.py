@@ -63,24 +63,8 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, disposition, callerid, callerid_simulate, callerid_health),
-    *(
-        trunk,
-        flow,
-        call,
-        holiday,
-        profile,
-        tenant,
-        switch,
-        stats,
-        why,
-        proof,
-        audit,
-        recording,
-        retention,
-        pacing,
-        simulate,
-        agi,
-    ),
+    *(trunk, flow, call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
+    *(recording,),
 )
 for module in _MODULES:
     module.register(cli)

@@ -30,8 +30,8 @@ _PRIVATE = {"cache-control": "private, no-store", "accept-ranges": "bytes"}
 
 
 class RecordingDoors:
-    """GET /recordings?campaign=&contact=&attempt=&limit= lists. GET /recordings/{attempt or name} plays; with ?info=1 it
-    tells about it. DELETE erases. Always those of one tenant: header X-Tenant, or ?tenant=."""
+    """GET /recordings?campaign=&contact=&attempt=&limit= lists. GET /recordings/{attempt or name} plays; with ?info=1
+    it tells about it. DELETE erases. Always those of one tenant: header X-Tenant, or ?tenant=."""
 
     def __init__(self, surface: Surface, database: Database, places: Places, clock: Clock) -> None:
         self._surface = surface
@@ -72,16 +72,14 @@ class RecordingDoors:
             raise _not_there(found)
         size = found.bytes
         start, end = _range(request.headers.get("range"), size)
+        detail = {"by": _BY, "address": address_of(request), "from": start, "to": end}
+        async with refusals(), pool.acquire() as connection:
+            await recordings.note(connection, tenant.id, found, "recording.played", detail)
         try:
             sound = await self._places.get(found.place).read(found.key, start, end - start)
         except ArchiveFailed as error:
             log.error("recording.not_played", recording=found.name, why=error.reason, error=str(error))
-            raise Problem(
-                502, f"storage_{error.reason}", "The storage does not give it.", "The log says more."
-            ) from None
-        detail = {"by": _BY, "address": address_of(request), "from": start, "to": end}
-        async with refusals(), pool.acquire() as connection:
-            await recordings.note(connection, tenant.id, found, "recording.played", detail)
+            raise Problem(502, f"storage_{error.reason}", "The storage does not give it.", "See the log.") from None
         headers = {
             **_PRIVATE, "content-length": str(end - start), "etag": f'"{found.sha256}"',
             "content-disposition": f'inline; filename="{found.name}.wav"',
