@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class Mover:
             return 1.0 if pool is None else 0.0  # ARI wakes us when it comes
         try:
             await self._sweep(pool)
-            await self._forget(pool)
+            await forget(pool, self._node.config.node, self.places, self._node.clock.now())
         except _TROUBLES as error:
             self._failures += 1
             word = error.reason if isinstance(error, ArchiveFailed) else "waiting"
@@ -184,16 +184,6 @@ class Mover:
             self._note(row.tenant_id, row.campaign_id, row.name, "recording.lost", {"name": row.name})
             log.error("recording.lost", recording=row.name, why="Asterisk neither records nor holds it")
 
-    # -- out of the place -----------------------------------------------------------------------------------------
-
-    async def _forget(self, pool: Any) -> None:
-        for tenant, name in await store.due(pool, self._node.config.node, self._node.clock.now()):
-            try:
-                await store.erase(pool, tenant, name, "dialerd", self._node.clock.now(), False, self.places.erase)
-                log.info("recording.erased", recording=name)
-            except (NotFound, Refused) as error:
-                log.info("recording.not_erased", recording=name, why=str(error))
-
     # -- small things ---------------------------------------------------------------------------------------------
 
     def _look_at_space(self) -> str:
@@ -206,6 +196,16 @@ class Mover:
     def _note(self, tenant: int, campaign: int, name: str, kind: str, detail: dict[str, Any]) -> None:
         attempt = recording.attempt_of(name)
         self._node.ledger.put(record.of_attempt(tenant, campaign, attempt or "", self._node.clock.now(), kind, detail))
+
+
+async def forget(pool: Any, node: str, places: Places, now: datetime) -> None:
+    """Erases this node's recordings whose days are over. Raises `ArchiveFailed`, and what is about PostgreSQL."""
+    for tenant, name in await store.due(pool, node, now):
+        try:
+            await store.erase(pool, tenant, name, "dialerd", now, False, places.erase)
+            log.info("recording.erased", recording=name)
+        except (NotFound, Refused) as error:  # somebody was faster
+            log.info("recording.not_erased", recording=name, why=str(error))
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lab.bucket import BucketServer
+from lab.proxy import Proxy
 from lab.subscribers import Behaviour, number
 from tests.live.place import Place, subscribers
 from tests.live.test_agents import Refused, post
@@ -235,6 +237,88 @@ async def test_what_ended_while_no_daemon_was_there_is_found_and_moved(place: Pl
         (row,) = await here.stored()
     assert share(heard(read(here.file(row)), PERSON)) > 0.7
     assert row["why"] == "always"
+
+
+async def test_an_asterisk_that_is_killed_in_mid_call_leaves_what_it_had_written_and_it_can_be_played(
+    place: Place,
+) -> None:
+    """Its head says that it is empty, and up to two seconds were in Asterisk's memory."""
+    place.may_lose_cdrs = True
+    with subscribers(place, TALK_MS=60_000):
+        here = await stage(place, recording="always")
+        here.talk()
+        here.until("recording")
+        await here.passed(6)
+        place.site.lab.pbx.kill9()
+        place.site.lab.pbx.start()
+        place.site.lab.wait_registered(30)
+        place.daemon.until_dialing(30)
+        (row,) = await here.stored()
+    samples = read(here.file(row))
+    assert 3.5 <= row["seconds"] == len(samples) / 8_000
+    assert share(heard(samples, PERSON)[5:]) == share(heard(samples, AGENT)[5:]) == 1.0
+
+
+async def test_a_bucket_holds_what_was_recorded_and_it_is_played_from_there(place: Place) -> None:
+    with BucketServer(place.site.folder) as bucket, subscribers(place, TALK_MS=60_000):
+        place.configure(recordings={"storage": "s3", "s3_url": bucket.url, "s3_access_key": "k", "s3_secret_key": "s"})
+        here = await stage(place, recording="always")
+        here.talk()
+        here.until("recording")
+        await here.passed(2)
+        bucket.stop()
+        await here.hang_up()
+        place.wait(lambda: (place.daemon.health() or {}).get("recordings") == "unreachable", 15, "/health says it")
+        bucket.start()
+        (row,) = await here.stored()
+        assert not [path for path in here.folder.rglob("*.wav") if row["name"] in path.name], "nothing stays here"
+        status, _, body = get(place, f"/recordings/{row['attempt_id']}")
+        assert (status, hashlib.sha256(body).hexdigest()) == (200, row["sha256"])
+        file = place.site.folder / "played.wav"
+        file.write_bytes(body)
+        assert share(heard(read(file), PERSON)) > 0.5
+        status, _, part = get(place, f"/recordings/{row['attempt_id']}", Range="bytes=44-143")
+        assert (status, part) == (206, body[44:144])
+        await place.finish()
+
+
+async def test_a_connection_to_asterisk_that_breaks_costs_no_recording_and_no_call(place: Place) -> None:
+    """[F7] Cut during the announcement: they are told again, all of it. Cut while it records: the same one goes on."""
+    with Proxy(place.site.lab.ports.ari) as proxy, subscribers(place, TALK_MS=60_000):
+        place.configure(ari={"url": f"http://127.0.0.1:{proxy.port}/ari"})
+        here = await stage(place, recording="always", recording_announcement="queue-periodic-announce")
+        here.talk()
+        here.until("announcing")
+        proxy.cut(refuse=False)
+        await place.until("SELECT count(*) FROM call_events WHERE kind = 'recording.failed'", 1, seconds=15)
+        here.until("recording")
+        assert await here.kinds() == ["recording.failed", "recording.announced", "recording.started"]
+        proxy.cut(refuse=False)
+        place.wait(lambda: (place.daemon.health() or {}).get("ari") != "ok", 10, "the loss to be noticed")
+        place.daemon.until_dialing()
+        assert here.call()["recording"] == "recording"
+        await here.passed(1)
+        await here.hang_up()
+        await here.stored()
+        assert (await here.kinds())[3:] == ["recording.stored"]
+        await place.finish()
+
+
+async def test_who_is_put_on_hold_during_the_announcement_is_told_again_before_it_records(place: Place) -> None:
+    with subscribers(place, TALK_MS=60_000):
+        here = await stage(place, recording="always", recording_announcement="queue-periodic-announce")
+        here.talk()
+        here.until("announcing")
+        await post(place, f"/agents/{here.agent}/hold")
+        here.until("")
+        assert await here.kinds() == []
+        assert not [c for c in place.site.lab.pbx.channels() if c.name.startswith("Snoop/")]
+        await post(place, f"/agents/{here.agent}/unhold")
+        here.until("announcing")
+        here.until("recording")
+        assert await here.kinds() == ["recording.announced", "recording.started"]
+        await here.hang_up()
+        await here.stored()
 
 
 async def test_on_hold_and_with_the_next_agent_the_same_recording_goes_on(place: Place) -> None:
