@@ -27,8 +27,19 @@ from lab.subscribers import Behaviour, Subscribers, number
 from lab.summary import percentile
 
 RESULTS = Path(__file__).parent / "results" / "calls.json"
-_MENU = 'language = "en"\nstart = "wait"\n[nodes.wait]\ntype = "menu"\nprompt = "silence/5"\n' \
-        'keys = {1 = "end"}\ntimeout = "end"\ntimeout_seconds = 60\nretries = 10\n[nodes.end]\ntype = "hangup"\n'  # fmt: skip
+_MENU = """\
+language = "en"
+start = "wait"
+[nodes.wait]
+type = "menu"
+prompt = "silence/5"
+keys = {1 = "end"}
+timeout = "end"
+timeout_seconds = 60
+retries = 10
+[nodes.end]
+type = "hangup"
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,26 @@ class Agents(Section):
     caller_id: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")] | None = None  # what their phones show
 
 
+class Recordings(Section):
+    """Recordings of calls (docs/recordings.md). Campaigns say which calls are recorded."""
+
+    # Where they are kept, with storage = "folder"; with "s3" files pass through here, and go to the bucket.
+    folder: Annotated[str, StringConstraints(pattern=r"^/")] = "/var/lib/dialerd/recordings"
+    storage: Literal["folder", "s3"] = "folder"
+    spool: str = "/var/spool/asterisk"  # where Asterisk records; with less free space no recording begins
+    min_free_mb: Annotated[int, Field(ge=0)] = 500  # there, and in `folder`
+    s3_url: Annotated[str, StringConstraints(pattern=r"^https?://[^/@]+/.*[^/]$")] | None = None  # with the bucket
+    s3_region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")] = "us-east-1"
+    s3_access_key: str = ""
+    s3_secret_key: Secret | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Recordings":
+        if self.storage == "s3" and not (self.s3_url and self.s3_access_key and self.s3_secret_key):
+            raise ValueError("have s3_url, s3_access_key and s3_secret_key with storage = 's3'")
+        return self
+
+
 class Dialing(Section):
     """What holds for every campaign of this node."""
 
@@ -224,6 +244,7 @@ class Config(Section):
     web: Web
     batch: Batch = Batch()
     agents: Agents = Agents()
+    recordings: Recordings = Recordings()
     dialing: Dialing = Dialing()
     calls: Calls = Calls()
     flows: Flows = Flows()

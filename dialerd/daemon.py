@@ -83,7 +83,9 @@ async def run(config: Config, verbs: Mapping[str, Verb]) -> int:
             raise BindFailed(config.fastagi.host, config.fastagi.port, str(error)) from error
         stack.push_async_callback(agi.stop)
         service = CallerIdService(limited, engine.caller_ids)
-        api = routes(config, Database(lambda: engine.pool), redis, clock, service, engine.agency, engine.single_calls)
+        agents, calls = engine.agency, engine.single_calls
+        found = Database(lambda: engine.pool)
+        api = routes(config, found, redis, clock, service, agents, calls, agents.mover.places)
         app = create_app(engine, config.web.token.get_secret_value(), clock, api=api)
         await stack.enter_async_context(serve(app, config.web.host, config.web.port))
         gc.freeze()  # what start-up has made stays: to look through it costs a full collection 15 ms

@@ -48,6 +48,7 @@ class Asterisk:
         self.etc = folder / "etc"
         self.log = folder / "log"
         self.data = folder / "data"
+        self.spool = folder / "spool"
         self._folder = folder
         self._run = run
         self._program = program
@@ -74,7 +75,7 @@ class Asterisk:
             "astagidir": self.data,
             "astdbdir": self._folder / "db",
             "astkeydir": self._folder / "db",
-            "astspooldir": self._folder / "spool",
+            "astspooldir": self.spool,
             "astrundir": self._run,
             "astlogdir": self.log,
         }

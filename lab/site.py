@@ -73,6 +73,11 @@ class Site:
             "ari": {"url": self.lab.ari_url},
             "fastagi": {"port": ports.fastagi},
             "web": {"port": ports.web},
+            "recordings": {
+                "folder": str(self.folder / "recordings"),
+                "spool": str(self.lab.pbx.spool),
+                "min_free_mb": 1,
+            },
             "trunks": {"trunk-out": {"endpoint": self.lab.trunk, "max_calls": 200, "calls_per_second": 50}},
         }
         for section, values in self._settings.items():

@@ -8,7 +8,7 @@ after a loss it connects again by itself and says so, and the engine reconciles.
 import asyncio
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -75,6 +75,7 @@ class AriLink:
         self._on_event = on_event
         self._on_change = on_change
         self._client: _Client | None = None
+        self._transport: Transport | None = None
         self._failures = 0
         self.replaced = asyncio.Event()  # another daemon took the app: this one must stop
         self.status = Link("ari", "connecting", clock.now())
@@ -104,14 +105,14 @@ class AriLink:
                 async with asyncio.timeout(config.timeout_seconds * 3):
                     client = _Client(group, base, config.app, transport, self._receive)
                     await client.__aenter__()
-                self._client = client
+                self._client, self._transport = client, transport
                 self._failures = 0
                 self._set("up", "")
                 if transport.websocket is not None:
                     await transport.websocket.closed.wait()
                 raise ConnectionError("the event websocket closed")
         finally:
-            self._client = None
+            self._client = self._transport = None
             await transport.close()
 
     def _receive(self, event: Mapping[str, Any]) -> None:
@@ -260,6 +261,61 @@ class AriLink:
     async def end_bridge(self, bridge: str) -> None:
         """Takes a bridge down; one that is gone already is fine."""
         await self._unless_gone(self._api().bridges.destroy(bridgeId=bridge))
+
+    async def announce(self, bridge: str, playback: str, sound: str) -> None:
+        """Begins to play a sound file to everybody in a bridge; its end comes as an event."""
+        await self._api().bridges.playWithId(bridgeId=bridge, playbackId=playback, media=f"sound:{sound}")
+
+    # -- recordings -----------------------------------------------------------------------------------------------
+
+    async def listen(self, channel: str, recorder: str) -> None:
+        """Makes a channel that hears both sides of another one, to be recorded; it enters our app as `record`, and ends
+        with the other one."""
+        await self._api().channels.snoopChannelWithId(
+            channelId=channel, snoopId=recorder, spy="both", app=self._config.app, appArgs="record"
+        )
+
+    async def tape(self, channel: str, recording: str) -> None:
+        """Begins to record what a channel of our app hears, as a WAV file in Asterisk's own folder."""
+        await self._api().channels.record(channelId=channel, name=recording, format="wav", ifExists="fail")
+
+    async def stop_recording(self, recording: str) -> None:
+        """Ends a recording; one that has ended is fine."""
+        await self._unless_gone(self._api().recordings.stop(recordingName=recording))
+
+    async def mute_recording(self, recording: str) -> None:
+        """From here on it holds silence, in the place of what is said. A 404: none of this name is under way."""
+        await self._api().recordings.mute(recordingName=recording)
+
+    async def unmute_recording(self, recording: str) -> None:
+        """The end of it."""
+        await self._api().recordings.unmute(recordingName=recording)
+
+    async def is_recording(self, recording: str) -> bool:
+        """Whether something of this name is being recorded."""
+        try:
+            await self._api().recordings.getLive(recordingName=recording)
+        except AriError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    async def recordings(self) -> list[str]:
+        """The names of all files in Asterisk's folder of recordings, those that are still being written too."""
+        return [str(stored["name"]) for stored in (await self._api().recordings.listStored()).json()]
+
+    async def read_recording(self, recording: str) -> AsyncIterator[bytes]:
+        """A file of that folder, piece by piece."""
+        if self._transport is None:
+            raise AriUnreachable(self.status.detail or "the ARI connection is not up")
+        base = self._config.url.rstrip("/")
+        async for chunk in self._transport.stream(f"{base}/recordings/stored/{recording}/file"):
+            yield chunk
+
+    async def delete_recording(self, recording: str) -> None:
+        """Deletes such a file; one that is gone already is fine."""
+        await self._unless_gone(self._api().recordings.deleteStored(recordingName=recording))
 
     async def _unless_gone(self, request: Any) -> None:
         try:

@@ -15,6 +15,7 @@ from asyncswagger11.http_client import HttpClient
 from wsproto.events import CloseConnection, TextMessage
 
 _MAX_FRAME = 1 << 20  # bytes; Asterisk's largest event is a few kB
+_CHUNK = 1 << 18  # bytes of a file that are read at once
 _HEARTBEAT_SECONDS = 4.0  # a websocket whose peer answers no ping for half of this is dead
 
 
@@ -90,6 +91,22 @@ class Transport(HttpClient):  # type: ignore[misc]  # asyncswagger11 is untyped
         if response.status >= 300:
             raise AriError(response.status, f"{method} {response.url.path}", body.decode("utf-8", "replace"))
         return Response(body)
+
+    async def stream(self, url: str) -> AsyncIterator[bytes]:
+        """The body of a GET, piece by piece, whole: a length that was promised and did not come is an error. Each
+        piece has the time limit of a request."""
+        silence = self._session.timeout.total
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=silence, sock_read=silence)
+        try:
+            async with self._session.get(url, timeout=timeout, allow_redirects=False) as response:
+                if response.status >= 300:
+                    raise AriError(
+                        response.status, f"GET {response.url.path}", (await response.content.read(200)).decode()
+                    )
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise AriUnreachable(f"GET {url}: {str(error) or type(error).__name__}") from error
 
     async def ws_connect(self, url: str, params: Mapping[str, str] | None = None, headers: object = None) -> WebSocket:
         try:

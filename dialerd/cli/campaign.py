@@ -11,8 +11,9 @@ from dialerd.cli.common import Session, command, say, show_fields, show_json, sh
 from dialerd.core import campaign as rules
 from dialerd.core import retry, windows
 from dialerd.core.limits import parse as parse_limit
+from dialerd.core.recording import POLICIES, refusal
 from dialerd.core.seller import LANGUAGES, Seller
-from dialerd.places import flows, prompts
+from dialerd.places import flows, profiles, prompts
 from dialerd.store import campaigns
 from dialerd.store.recycle import recycle
 from dialerd.store.settings import change
@@ -57,6 +58,12 @@ _SETTINGS = (
     ("--opt-out-key", "opt_out_key", str, "Pressed during that message: the number is never called again."),
     ("--returned", "returned", click.Choice(rules.RETURNED), "What people get who call back: that message, or the "
      "campaign's agents."),
+    ("--recording", "recording", click.Choice(POLICIES), "Which calls are recorded; demand: those an agent asks for, "
+     "share: as many as --recording-share says, by lot."),
+    ("--recording-share", "recording_share", float, "The share of calls, 0 to 1."),
+    ("--recording-announcement", "recording_announcement", str, "The sound file that both sides hear before a "
+     "recording begins, as Asterisk names it. Some legal profiles want one."),
+    ("--recording-days", "recording_days", int, "Days that recordings are kept, where the tenant's do not suit."),
 )  # fmt: skip
 _SWITCHES = (
     ("--local-presence/--no-local-presence", "local_presence", "Caller IDs near the number that is called go first."),
@@ -215,7 +222,8 @@ async def update(
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
-    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow", "seller_name", "seller_number"):
+    can_be_none = "legal_profile", "serial_interval_seconds", "broadcast", "flow", "seller_name", "seller_number"
+    for name in (*can_be_none, "recording_announcement"):
         if changes.get(name) == "none":
             changes[name] = None
     if changes.get("flow") is not None:
@@ -329,6 +337,9 @@ async def _change(session: Session, as_json: bool, name: str, action: rules.Acti
 
 
 def _show(campaign: campaigns.Campaign, as_json: bool) -> None:
+    legal = profiles.profile(campaign.legal_profile) if campaign.legal_profile in profiles.names() else None
+    if why := refusal(campaign.recording, campaign.recording_announcement, legal):
+        say(f"no call will be recorded: {why}")
     if as_json:
         show_json(campaign)
     else:

@@ -25,6 +25,7 @@ from dialerd.cli import (
     pacing,
     profile,
     proof,
+    recording,
     retention,
     setup,
     simulate,
@@ -63,6 +64,7 @@ def cli(ctx: click.Context, config_path: Path, tenant_name: str) -> None:
 _MODULES = (
     *(setup, db, campaign, contacts, callback, dnc, agent, disposition, callerid, callerid_simulate, callerid_health),
     *(trunk, flow, call, holiday, profile, tenant, switch, stats, why, proof, audit, retention, pacing, simulate, agi),
+    *(recording,),
 )
 for module in _MODULES:
     module.register(cli)

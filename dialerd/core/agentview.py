@@ -68,6 +68,8 @@ class CallView:
     until: datetime | None = None
     dialing: bool = False  # a previewed contact is being called
     returned: bool = False  # they called us back
+    recording: str = ""  # announcing, recording, paused or refused; "": none of these
+    records: str = "never"  # which calls the campaign records (core.recording)
 
 
 @dataclass(frozen=True, slots=True)

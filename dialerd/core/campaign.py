@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from dialerd.core import filters, limits, phone, retry, seller
+from dialerd.core import filters, limits, phone, recording, retry, seller
 from dialerd.core.calendar import Window
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import NAME as FLOW_NAME
@@ -111,6 +111,10 @@ class Draft:
     message_language: str = "en"  # of that message: one of core.seller.LANGUAGES
     opt_out_key: str = "2"  # pressed while it plays: never call this number again
     returned: str = "message"  # what people get who call back: that message, or the campaign's agents
+    recording: str = "never"  # which calls are recorded: never, always, demand (an agent asks), share (by lot)
+    recording_share: float = 0.1  # of calls, with recording = share
+    recording_announcement: str | None = None  # the sound that both hear before a recording begins; None: none
+    recording_days: int | None = None  # that a recording is kept; None: as the tenant has it
 
 
 def after(state: State, action: Action) -> State:
@@ -170,7 +174,7 @@ def check(draft: Draft) -> None:
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))
     problems += _problems_of_broadcast(draft) + _problems_of_rules(draft) + _problems_for_agents(draft)
-    problems += _problems_of_message(draft)
+    problems += _problems_of_message(draft) + _problems_of_recording(draft)
     if problems:
         raise CampaignRefused(problems)
 
@@ -224,6 +228,20 @@ def _problems_of_message(draft: Draft) -> list[tuple[str, str]]:
         problems.append(("returned", f"one of {', '.join(RETURNED)}"))
     elif draft.returned == "agents" and draft.queue_name == NO_QUEUE:
         problems.append(("returned", "'agents' needs a queue whose agents take the calls"))
+    return problems
+
+
+def _problems_of_recording(draft: Draft) -> list[tuple[str, str]]:
+    problems = []
+    if draft.recording not in recording.POLICIES:
+        problems.append(("recording", f"one of {', '.join(recording.POLICIES)}"))
+    if not 0 <= draft.recording_share <= 1:
+        problems.append(("recording_share", "0 to 1"))
+    if draft.recording_announcement is not None and not _SOUND.match(draft.recording_announcement):
+        says = "a sound file as Asterisk names it, without its ending: letters, digits, _ - /"
+        problems.append(("recording_announcement", says))
+    if draft.recording_days is not None and not 1 <= draft.recording_days <= recording.MAX_DAYS:
+        problems.append(("recording_days", f"1 to {recording.MAX_DAYS}"))
     return problems
 
 

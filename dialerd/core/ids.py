@@ -56,6 +56,17 @@ def recorded_channel(name: str) -> str | None:
     return channel if dash and len(nonce) == 8 and is_attempt(channel) else None
 
 
+def recorder(recording: str) -> str:
+    """The id of the channel that listens to a call and is recorded; `recording`: its name (core.recording)."""
+    return f"dialerd-rec-{recording}"
+
+
+def recording_of(channel_id: str) -> str | None:
+    """The recording that a channel is for, or None when the id is not of that form."""
+    head, dash, name = channel_id.partition("dialerd-rec-")
+    return name if dash and not head else None
+
+
 def playback(channel_id: str, nonce: str) -> str:
     """An id for a sound that a channel is to hear; `nonce`: 8 hex digits, so that each sound has its own."""
     return f"{channel_id}/{nonce}"

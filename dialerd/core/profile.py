@@ -135,6 +135,14 @@ class Retention(Section):
     days: PositiveInt
 
 
+class Recording(Section):
+    """Whose consent the recording of a call wants: that of everybody on it, who is told by an announcement, or that of
+    one of them; and how long a recording must be kept where calls are recorded."""
+
+    consent: Literal["all", "one"]
+    days: PositiveInt | None = None
+
+
 class Effective(Section):
     """From when to when the rules hold, as far as it is known."""
 
@@ -163,6 +171,7 @@ class Profile(_Part):
     registers: tuple[Register, ...] = ()
     caller_id: CallerId | None = None
     retention: tuple[Retention, ...] = ()
+    recording: Recording | None = None
 
     def windows(self, purpose: str) -> tuple[Window, ...] | None:
         """The hours for calls of a purpose; None: no rule found. Purposes that are not named get the first hours."""

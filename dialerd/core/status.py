@@ -52,6 +52,7 @@ class Health:
     loop_lag_ms: float
     dry_run: bool = False  # everything is decided, and nothing is dialled
     tasks: int = 0  # that the daemon's event loop holds: as many after a thousand calls as before
+    recordings: str = "ok"  # one word: ok, or why recordings wait (engine.mover)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class CampaignStatus:
     connect_ms: Percentiles = field(default_factory=Percentiles)  # answer → agent hears them
     decision: Decision | None = None
     pacing: Pacing | None = None
+    recording_problem: str = ""  # why no call of it may be recorded, though some were to be
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ from dialerd.engine.conversations import Conversations
 from dialerd.engine.dialing import Dialing
 from dialerd.engine.hands import Hands
 from dialerd.engine.logins import PhoneLogins, Pins
+from dialerd.engine.mover import Mover
 from dialerd.engine.node import Node
 from dialerd.engine.phones import way_to
 from dialerd.engine.previews import SKIP_SECONDS, Previews
+from dialerd.engine.recordings import Recordings
 from dialerd.engine.views import People, Views
 from dialerd.engine.wrapups import Wrapups
 
@@ -54,6 +56,8 @@ class Agency:
         self._people = People(node.reach, node.spawn, self._person_known)
         self._hands = Hands(ari, node.spawn, self._changed, music=node.config.agents.music)
         self._previews = Previews(node, dialing, ari.hang_up, conversations.serve, self._changed)
+        self.mover = Mover(node, ari)
+        self.recordings = Recordings(node, ari, self.mover, self._call_changed)
         self._pins = Pins(node.clock, node.agents)
         self.phone_logins = PhoneLogins(
             self._pins, legs, node.spawn, conversations.logged_in, lambda: not self._draining()
@@ -79,6 +83,7 @@ class Agency:
 
     def call_ended(self, call: Call) -> None:
         """Any call is over."""
+        self.recordings.call_ended(call)
         if call.preview:
             self._previews.ended(call)
 
@@ -175,6 +180,14 @@ class Agency:
         """Keys to the person's side."""
         await self._hands.dtmf(self._agents.named(who), digits)
 
+    async def record(self, who: str | int, do: str) -> None:
+        """`start`, `stop`, `pause` or `resume`: the recording of the agent's call. Also for a key of the phone."""
+        verbs = {
+            "start": self.recordings.start, "stop": self.recordings.stop,
+            "pause": self.recordings.pause, "resume": self.recordings.resume,
+        }  # fmt: skip
+        await verbs[do](self._on_call(self._agents.named(who)))
+
     async def dispose(
         self, who: str | int, code: str, by: str, message: str | None = None, callback_at: datetime | None = None,
         attempt: str | None = None,
@@ -194,13 +207,22 @@ class Agency:
         """Calls the contact that is held."""
         await self._previews.call(self._agents.named(who))
 
+    def _on_call(self, agent: Agent) -> Call:
+        call = self._node.calls.get(agent.attempt or "")
+        if agent.state is not AgentState.ON_CALL or call is None:
+            raise AgentRefused(f"agent_is_{agent.state}", "there is no call to do this with")
+        return call
+
+    def _call_changed(self, call: Call) -> None:
+        agent = self._agents.get(call.agent_id)
+        if agent is not None:
+            self._views.changed(agent)
+
     def _changed(self, agent: Agent) -> None:
         self._views.changed(agent)
 
     def _person_known(self, call: Call) -> None:
-        agent = self._agents.get(call.agent_id)
-        if agent is not None:
-            self._views.changed(agent)
+        self._call_changed(call)
 
 
 def _identity(agent: Agent) -> Identity:

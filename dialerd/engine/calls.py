@@ -53,6 +53,7 @@ class Call:
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
     returns: str | None = None  # the attempt that this one returns: they called us; None: we dialled
     forsaken: bool = False  # nobody came for it: it hears the safe-harbour message, and no agent is offered it
+    recording: str = ""  # announcing, recording, paused or refused; "": none of these
     person: Person | None = None  # what the agent is shown, once it is read
     asked: Options | None = None  # how a single call was asked for; None: it is none
     preferred_caller_id: int | None = None  # the number of the pool that goes first when it is free

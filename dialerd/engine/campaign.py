@@ -15,6 +15,7 @@ from dialerd.core.campaign import NO_QUEUE
 from dialerd.core.causes import REACHED, Outcome
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import FlowRefused, Script
+from dialerd.core.recording import refusal
 from dialerd.core.seller import Seller
 from dialerd.core.status import Counts, Decision, Percentiles
 from dialerd.core.terms import Judgement, Terms, ZoneSets, judge
@@ -22,7 +23,7 @@ from dialerd.engine.books import Book
 from dialerd.pacing.pilot import Pilot
 from dialerd.pacing.snapshot import Snapshot
 from dialerd.places import flows, prompts
-from dialerd.places.terms import allowance, of_campaign
+from dialerd.places.terms import allowance, legal_profile, of_campaign
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
 
@@ -76,6 +77,10 @@ class Campaign:
     opt_out_key: str = "2"
     message: str | None = None  # Asterisk's name of that message's sound, when it can be played
     message_problem: str = ""  # why it cannot: then nothing is dialled
+    recording: str = "never"  # which calls are recorded (core.recording)
+    recording_share: float = 0.1
+    recording_announcement: str | None = None
+    recording_problem: str = ""  # why none may be, though some were to be
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
     outcomes: dict[Outcome, int] = field(default_factory=dict)
@@ -161,18 +166,12 @@ _SAME = (
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
     "serial_interval_seconds", "weight", "tenant_max_calls", "single_calls", "broadcast", "flow", "script",
     "preview_seconds", "default_disposition", "seller_name", "seller_number", "message_language", "opt_out_key",
+    "recording", "recording_share", "recording_announcement",
 )  # fmt: skip
 _SETTINGS = (
-    *_SAME,
-    "flow_script",
-    "flow_problem",
-    "message",
-    "message_problem",
-    "retry",
-    "terms",
-    "allowance",
-    "grace_seconds",
-)
+    *_SAME, "recording_problem", "flow_script", "flow_problem", "message", "message_problem", "retry", "terms",
+    "allowance", "grace_seconds",
+)  # fmt: skip
 
 
 def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
@@ -187,6 +186,8 @@ def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
         grace_seconds=min(grace_seconds, allowed.grace_seconds), **settings,
     )  # fmt: skip
     campaign.pilot.grace = campaign.patience_seconds
+    legal = legal_profile(row["legal_profile"])
+    campaign.recording_problem = refusal(campaign.recording, campaign.recording_announcement, legal)
     return campaign
 
 

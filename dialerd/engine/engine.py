@@ -104,6 +104,7 @@ class Engine:
             lambda call: self._attendant.begin_flow(call), self._legs, config.agents.tone,
             lambda agent, call: self.agency.talk_ended(agent, call), lambda agent, key: self.agency.key(agent, key),
             lambda agent: self.agency.shown(agent), lambda call: self._attendant.say_message(call),
+            lambda attempt, bridge: self.agency.recordings.entered(attempt, bridge),
         )  # fmt: skip
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
@@ -126,7 +127,9 @@ class Engine:
             lambda id_: self._loader.campaign(self._node.reach(), id_),
         )  # fmt: skip
         logins, back = self.agency.phone_logins, self._attendant.returned
-        self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived, back.arrived)
+        self._stasis = Stasis(
+            self._calls, self._conversations, self._legs, logins.arrived, back.arrived, self.agency.recordings
+        )  # fmt: skip
         guests = lambda: logins.channels() | back.channels()  # noqa: E731
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, guests)
         self._bookkeeper = Bookkeeper(self._node, self._stir)
@@ -150,6 +153,7 @@ class Engine:
             "figures": self._publish_figures(),
             "webhooks": self._attendant.run(),
             "sealer": Sealer(lambda: self._db.pool).run(),
+            "recordings": self.agency.mover.run(),
             "eraser": Eraser(lambda: self._db.pool, self._clock).run(),
         }
 
@@ -238,6 +242,7 @@ class Engine:
 
     def _ari_changed(self) -> None:
         self._attendant.lost()
+        self.agency.recordings.ari_changed()
         self._asterisk_changed()
 
     def _asterisk_changed(self) -> None:
@@ -373,8 +378,10 @@ class Engine:
         """See web/port.py."""
         links, gate = self._links(), self.gate()
         ok = all(link.state == "up" for link in links)
-        known = self._db.schema_version, self.loop_lag_ms, self._config.calls.dry_run, len(asyncio.all_tasks())
-        return Health(ok, gate is None, gate or "", tuple(links), *known)
+        return Health(
+            ok, gate is None, gate or "", tuple(links), self._db.schema_version, self.loop_lag_ms,
+            self._config.calls.dry_run, len(asyncio.all_tasks()), self.agency.mover.word,
+        )  # fmt: skip
 
     def status(self) -> Status:
         """See web/port.py."""

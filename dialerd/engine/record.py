@@ -68,6 +68,19 @@ def flow_step(call: Call, at: datetime, flow: str, node: str, kind: str, detail:
     return {"event": _about(call) | {"at": _text(at), "kind": kind, "detail": {"flow": flow, "node": node, **detail}}}
 
 
+def of_call(call: Call, at: datetime, kind: str, detail: Mapping[str, Any]) -> Row:
+    """Anything else that happened to a call."""
+    return {"event": _about(call) | {"at": _text(at), "kind": kind, "detail": dict(detail)}}
+
+
+def of_attempt(
+    tenant_id: int, campaign_id: int, attempt: str, at: datetime, kind: str, detail: Mapping[str, Any]
+) -> Row:
+    """The same of a call that has ended."""
+    about = {"tenant_id": tenant_id, "campaign_id": campaign_id, "attempt_id": attempt}
+    return {"event": about | {"at": _text(at), "kind": kind, "detail": dict(detail)}}
+
+
 def disposed(call: Call, agent: Agent, said: Said, becomes: Effect, at: datetime) -> Row:
     """What an agent said of a call that has ended, and what follows from it."""
     about = {"attempt_id": call.attempt, "at": _text(at), "by": said.by, "agent_id": agent.id}

@@ -63,6 +63,7 @@ def _campaign(campaign: Campaign, calls: Calls, monotonic: float) -> CampaignSta
         connect_ms=campaign.percentiles(),
         decision=campaign.decision,
         pacing=_pacing(campaign, monotonic),
+        recording_problem=campaign.recording_problem,
     )
 
 

@@ -11,6 +11,7 @@ from dialerd.core import ids
 from dialerd.core.attempt import Event, Kind
 from dialerd.engine.calls import Calls
 from dialerd.engine.conversations import Conversations
+from dialerd.engine.recordings import Recordings
 
 log = structlog.get_logger(__name__)
 
@@ -18,7 +19,7 @@ log = structlog.get_logger(__name__)
 class Stasis:
     """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
     `login_arrived(channel, from)` is told of these; and `returned,<number>,<dialled>`, somebody who calls back:
-    `returned(channel, number, dialled)`."""
+    `returned(channel, number, dialled)`. `record`: a channel that hears a call, for its recording."""
 
     def __init__(
         self,
@@ -27,12 +28,14 @@ class Stasis:
         legs: Legs,
         login_arrived: Callable[[str, str], None] = lambda channel, number: None,
         returned: Callable[[str, str, str], None] = lambda channel, number, dialled: None,
+        recordings: Recordings | None = None,
     ) -> None:
         self._calls = calls
         self._legs = legs
         self._conversations = conversations
         self._login_arrived = login_arrived
         self._returned = returned
+        self._recordings = recordings
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """One event of the websocket. Never raises, never waits."""
@@ -51,6 +54,9 @@ class Stasis:
             self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
+        elif args == ["record"]:
+            if self._recordings is None or not self._recordings.listening(channel):
+                self._conversations.end_call(channel)
         elif args == ["login"]:
             self._login_arrived(channel, _text(event["channel"]["caller"]["number"]))
         elif args[:1] == ["returned"] and len(args) == 3:
@@ -76,10 +82,15 @@ class Stasis:
     def _played(self, event: Mapping[str, Any], at: datetime) -> None:
         playback = event["playback"]
         self._legs.played(_id(playback), playback["state"] != "failed")
+        if self._recordings is not None:
+            self._recordings.played(_id(playback), playback["state"] != "failed")
 
     def _recorded(self, event: Mapping[str, Any], at: datetime) -> None:
         recording = event["recording"]
-        self._legs.recorded(_text(recording["name"]), recording["state"] != "failed")
+        name, well = _text(recording["name"]), event["type"] == "RecordingFinished"
+        self._legs.recorded(name, well and recording["state"] != "failed")
+        if self._recordings is not None:
+            self._recordings.finished(name, well)
 
     def _entered(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])

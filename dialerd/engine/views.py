@@ -98,7 +98,10 @@ class Views:
         said = agent.said.disposition.code if agent.said is not None else None
         person = call.person or Person(call.contact_id, call.e164)
         shown = self._shown(call.campaign, call.attempt, person)
-        return replace(shown, said=said, until=until, returned=call.returns is not None)
+        return replace(
+            shown, said=said, until=until, returned=call.returns is not None, recording=call.recording,
+            records=call.campaign.recording,
+        )  # fmt: skip
 
     def _preview(self, agent: Agent) -> CallView | None:
         held = agent.preview

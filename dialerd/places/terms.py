@@ -10,7 +10,7 @@ from dialerd.core.abandonment import Allowance
 from dialerd.core.abandonment import of_profile as of_abandonment
 from dialerd.core.calendar import MIDNIGHT, Window
 from dialerd.core.limits import Limit, Lockout, Meanings, of_dispositions, of_profile, parse
-from dialerd.core.profile import ProfileRefused
+from dialerd.core.profile import Profile, ProfileRefused
 from dialerd.core.terms import Terms
 from dialerd.places import schedules
 from dialerd.places.profiles import UnknownProfile, profile
@@ -58,6 +58,14 @@ def allowance(legal_profile: str | None) -> Allowance:
         return of_abandonment(profile(legal_profile) if legal_profile else None)
     except (UnknownProfile, ProfileRefused):
         return Allowance()
+
+
+def legal_profile(name: str | None) -> Profile | None:
+    """A campaign's legal profile; None: it has none, or one that is not usable, so that nothing is dialled."""
+    try:
+        return profile(name) if name else None
+    except (UnknownProfile, ProfileRefused):
+        return None
 
 
 def _time(text: str) -> time:

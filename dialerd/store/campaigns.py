@@ -87,6 +87,10 @@ class Campaign:
     message_language: str
     opt_out_key: str
     returned: str
+    recording: str
+    recording_share: float
+    recording_announcement: str | None
+    recording_days: int | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

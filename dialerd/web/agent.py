@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -177,6 +178,7 @@ class AgentDoors:
             "mute": lambda: desk.mute(who),
             "unmute": lambda: desk.unmute(who),
             "dtmf": lambda: desk.dtmf(who, _text(fields, "digits")),
+            **{f"record/{do}": partial(desk.record, who, do) for do in ("start", "stop", "pause", "resume")},
             "disposition": lambda: self._dispose(who, fields, by),
             "preview/next": lambda: desk.preview_next(who, _text(fields, "campaign") or None),
             "preview/skip": lambda: desk.preview_skip(who, _text(fields, "reason"), _seconds(fields)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from starlette.routing import BaseRoute
 
+from dialerd.archive.places import Places
 from dialerd.clock import Clock
 from dialerd.config import Config
 from dialerd.fastagi.desk import Desk
@@ -24,6 +25,7 @@ from dialerd.web.lines import LineDoors
 from dialerd.web.lists import ListDoors
 from dialerd.web.numbers import NumberDoors
 from dialerd.web.port import AgentDesk, CallDesk
+from dialerd.web.recordings import RecordingDoors
 from dialerd.web.rules import RuleDoors
 
 
@@ -43,11 +45,14 @@ def routes(
     caller_ids: CallerIdService | None = None,
     desk: AgentDesk | None = None,
     calls: CallDesk | None = None,
+    places: Places | None = None,
 ) -> Callable[[Surface], Sequence[BaseRoute]]:
     """What `app.create_app` wants as its `api`. Handlers begin with `surface.visitor(request, …)`, which refuses
     whoever is not signed in, unless they have a token of their own. Without `caller_ids` nobody is given one. `desk`:
-    the engine's agents; None: no doors of theirs. `calls`: its single calls; None: none is placed or followed."""
+    the engine's agents; None: no doors of theirs. `calls`: its single calls; None: none is placed or followed.
+    `places`: where recordings are kept."""
     clock = clock or Clock()
+    kept = places or Places(config.recordings)
     batch = config.batch
 
     def _caller_ids(surface: Surface, service: CallerIdService) -> list[BaseRoute]:
@@ -61,6 +66,7 @@ def routes(
         token = config.web.token.get_secret_value()
         return [
             *(AgentDoors(surface, desk, database, clock, token).routes() if desk is not None else ()),
+            *RecordingDoors(surface, database, kept, clock).routes(),
             *DispositionDoors(surface, database).routes(),
             *BatchDoors(batch, database, clock).routes(),
             *ListDoors(surface, batch, database).routes(),

@@ -134,6 +134,7 @@ class Surface:
             reason=health.reason,
             schema_version=health.schema_version,
             loop_lag_ms=to_json(health.loop_lag_ms),
+            recordings=health.recordings,
             timestamp=to_json(self._clock.now()),
             dry_run=health.dry_run,
             tasks=health.tasks,

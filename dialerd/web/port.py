@@ -77,6 +77,9 @@ class AgentDesk(Protocol):
 
     async def dtmf(self, who: str | int, digits: str) -> None: ...
 
+    async def record(self, who: str | int, do: str) -> None:
+        """`start`, `stop`, `pause` or `resume` the recording of the agent's call."""
+
     async def dispose(
         self, who: str | int, code: str, by: str, message: str | None, callback_at: datetime | None, attempt: str | None
     ) -> None:

@@ -68,6 +68,10 @@ async def test_every_setting_is_made_read_and_changed_by_command(admin: Admin, p
         "order_by": "oldest",
         "filter": "",
         "caller_id": "+358401234567",
+        "recording": "share",
+        "recording_share": 0.25,
+        "recording_announcement": "told",
+        "recording_days": 90,
     }
     options = {"queue_name": "queue", "dial_mode": "mode"}
     arguments = [
@@ -97,6 +101,9 @@ async def test_every_setting_is_made_read_and_changed_by_command(admin: Admin, p
         ("--abandon-lockout", "-1", "abandon_lockout_seconds: 0 to"),
         ("--serial-interval", "-1", "serial_interval_seconds: 0 to 86400"),
         ("--weight", "0", "weight: 1 to 1000"),
+        ("--recording-share", "1.5", "recording_share: 0 to 1"),
+        ("--recording-announcement", "../../etc/passwd", "recording_announcement: a sound file as Asterisk names it"),
+        ("--recording-days", "0", "recording_days: 1 to"),
         ("--callback-patience", "99999999", "callback_patience_seconds: 0 to"),
     ],
 )

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from dialerd import config
+from dialerd.core import recording
 from dialerd.core.campaign import Draft
 from dialerd.core.contactfile import contacts_of
 from dialerd.core.disposition import Disposition, Meaning
@@ -31,6 +32,7 @@ from dialerd.store import (
     contact_pages,
     dispositions,
     dnc,
+    recordings,
     schedules,
     settings,
     stats,
@@ -114,6 +116,8 @@ async def company(pool: asyncpg.Pool, name: str) -> Company:
     at = datetime(2026, 11, 20, tzinfo=UTC)
     requests.put(Row(at, tenant.id, "http", "", id_, "Sales", "ana", "n/1", "", "NONE", None, None, {}, False))
     assert await requests.flush()
+    name = recording.name(attempt, "0" * 16)
+    await recordings.begin(pool, name, "n", "always", datetime(2026, 11, 20, tzinfo=UTC), True)
     await pool.execute("INSERT INTO contacts_erased (campaign_id, tenant_id) VALUES ($1, $2)", id_, tenant.id)
     return Company(tenant, own, id_, attempt)
 
