@@ -51,6 +51,7 @@ exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERI
 exten => _[1-9]X.,1,Goto(+${{EXTEN}},1)
 ; (a bare n is a pattern character)
 exten => _age[n]t.,1,Answer()
+ same => n,GotoIf($["${{TONES}}" != ""]?tones,${{EXTEN}},1)
  same => n(talk),Playback({agent_talk})
  same => n,Goto(talk)
 ; a behaviour that does not exist: nobody has such a number
@@ -124,6 +125,7 @@ exten => _+X.,1,Set(DIGIT=2)
 
 [person]
 exten => _+X.,1,Answer()
+ same => n,GotoIf($["${{TONES}}" != ""]?tones,${{EXTEN}},1)
  same => n,Gosub(spread,s,1(talk,${{EXTEN}},${{TALK_MS}}))
  same => n,Set(TIMEOUT(absolute)=${{GOSUB_RETVAL}})
  same => n,Wait(0.2)
@@ -140,6 +142,19 @@ exten => _[0-9*#]!,1,SendDTMF(${{EXTEN}},200)
 
 [phone]
 exten => talk,1,Answer()
- same => n(talk),Playback({agent_talk})
+ same => n(talk),GotoIf($["${{FREQUENCY}}" != ""]?tones,s,1)
+ same => n,Playback({agent_talk})
  same => n,Goto(talk)
+
+; everybody is a tone of their own (tests/tones.py), and what they hear is written down
+[tones]
+exten => _age[n]t.,1,Set(FREQUENCY=$[400 + 90 * ${{EXTEN:6}}])
+ same => n,MixMonitor(${{TONES}}/${{EXTEN}}.mix.wav,r(${{TONES}}/${{EXTEN}}.wav))
+ same => n,Goto(s,1)
+exten => _+X.,1,Set(FREQUENCY=$[1000 + 90 * ${{EXTEN:-1}}])
+ same => n,MixMonitor(${{TONES}}/${{EXTEN:1}}.mix.wav,r(${{TONES}}/${{EXTEN:1}}.wav))
+ same => n,Goto(s,1)
+exten => s,1,PlayTones(${{FREQUENCY}})
+ same => n,Wait(600)
+ same => n,Hangup(16)
 """

@@ -47,6 +47,8 @@ _SETTINGS = (
      "for everybody."),
     ("--script", "script", str, "What agents read during a call, as plain text."),
     ("--preview-seconds", "preview_seconds", int, "Mode preview: how long a contact is held for the agent who looks."),
+    ("--voicemail-sound", "voicemail_sound", str, "What an agent has left on a machine by one key: a sound file, as "
+     "Asterisk names it."),
     ("--default-disposition", "default_disposition", str, "What a call is given of which its agent says nothing."),
 )  # fmt: skip
 _SWITCHES = (
@@ -204,7 +206,7 @@ async def update(
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
-    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow"):
+    for name in ("legal_profile", "serial_interval_seconds", "broadcast", "flow", "voicemail_sound"):
         if changes.get(name) == "none":
             changes[name] = None
     if changes.get("flow") is not None:

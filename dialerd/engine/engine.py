@@ -120,11 +120,14 @@ class Engine:
             self._node, self._ami, self._desk, lambda claimed: self._pacer.claimed(claimed), self._loader.used_up
         )
         self.agency = Agency(
-            self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining
-        )
+            self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining,
+            self._desk, self._doubt,
+        )  # fmt: skip
         logins = self.agency.phone_logins
-        self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived)
-        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, logins.channels)
+        self._stasis = Stasis(self._calls, self._conversations, self._legs, logins.arrived, self.agency.in_call)
+        self._reconciler = Reconciler(
+            self._node, self._conversations, self._ari, self._stir, logins.channels, self.agency.in_call
+        )
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 

@@ -11,13 +11,14 @@ from dialerd.core import ids
 from dialerd.core.attempt import Event, Kind
 from dialerd.engine.calls import Calls
 from dialerd.engine.conversations import Conversations
+from dialerd.engine.incall import InCall
 
 log = structlog.get_logger(__name__)
 
 
 class Stasis:
     """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
-    `login_arrived(channel, from)` is told of these."""
+    `login_arrived(channel, from)` is told of these. `third,<agent id>` and `snoop` are the business of `in_call`."""
 
     def __init__(
         self,
@@ -25,11 +26,13 @@ class Stasis:
         conversations: Conversations,
         legs: Legs,
         login_arrived: Callable[[str, str], None] = lambda channel, number: None,
+        in_call: InCall | None = None,
     ) -> None:
         self._calls = calls
         self._legs = legs
         self._conversations = conversations
         self._login_arrived = login_arrived
+        self._in_call = in_call
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """One event of the websocket. Never raises, never waits."""
@@ -48,6 +51,9 @@ class Stasis:
             self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
+        elif args[:1] == ["third"] or args == ["snoop"]:
+            if self._in_call is None or not self._in_call.arrived(channel):
+                self._conversations.end_call(channel)
         elif args == ["login"]:
             self._login_arrived(channel, _text(event["channel"]["caller"]["number"]))
         else:
@@ -56,14 +62,18 @@ class Stasis:
     def _end(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.LEFT, at))
-        self._legs.left(channel)
-        self._conversations.leg_gone(channel)
+        self._gone(channel)
 
     def _destroyed(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.HUNG_UP, at, cause=int(event["cause"])))
+        self._gone(channel)
+
+    def _gone(self, channel: str) -> None:
         self._legs.left(channel)
         self._conversations.leg_gone(channel)
+        if self._in_call is not None:
+            self._in_call.gone(channel)
 
     def _key(self, event: Mapping[str, Any], at: datetime) -> None:
         self._legs.pressed(_id(event["channel"]), _text(event["digit"])[:1])
@@ -76,6 +86,8 @@ class Stasis:
         channel = _id(event["channel"])
         if ids.is_attempt(channel):
             self._conversations.joined(channel, _id(event["bridge"]), at)
+            if self._in_call is not None:
+                self._in_call.entered(channel, _id(event["bridge"]))
 
 
 def _id(thing: Mapping[str, Any]) -> str:

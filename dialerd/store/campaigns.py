@@ -82,6 +82,7 @@ class Campaign:
     script: str
     preview_seconds: int
     default_disposition: str
+    voicemail_sound: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -1,6 +1,6 @@
 """What the surface needs from the engine, and all that it may ask of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -75,6 +75,9 @@ class AgentDesk(Protocol):
     async def unmute(self, who: str | int) -> None: ...
 
     async def dtmf(self, who: str | int, digits: str) -> None: ...
+
+    async def do_in_call(self, who: str | int, verb: str, said: Mapping[str, str], by: str) -> None:
+        """One of `core.featurekeys.VERBS`; `said`: `to` (whom) and `attempt`, empty where not given."""
 
     async def dispose(
         self, who: str | int, code: str, by: str, message: str | None, callback_at: datetime | None, attempt: str | None
