@@ -142,19 +142,16 @@ exten => _[0-9*#]!,1,SendDTMF(${{EXTEN}},200)
 
 [phone]
 exten => talk,1,Answer()
- same => n(talk),GotoIf($["${{FREQUENCY}}" != ""]?tones,s,1)
+ same => n(talk),GotoIf($["${{ME}}" != ""]?tones,s,1)
  same => n,Playback({agent_talk})
  same => n,Goto(talk)
 
-; everybody is a tone of their own (tests/tones.py), and what they hear is written down
+; everybody is a tone of their own, and what they hear is told to TONES, host:port (tests/tones.py)
 [tones]
-exten => _age[n]t.,1,Set(FREQUENCY=$[400 + 90 * ${{EXTEN:6}}])
- same => n,MixMonitor(${{TONES}}/${{EXTEN}}.mix.wav,r(${{TONES}}/${{EXTEN}}.wav))
+exten => _age[n]t.,1,Set(ME=00000000000${{EXTEN:6}})
  same => n,Goto(s,1)
-exten => _+X.,1,Set(FREQUENCY=$[1000 + 90 * ${{EXTEN:-1}}])
- same => n,MixMonitor(${{TONES}}/${{EXTEN:1}}.mix.wav,r(${{TONES}}/${{EXTEN:1}}.wav))
+exten => _+X.,1,Set(ME=${{EXTEN:1}})
  same => n,Goto(s,1)
-exten => s,1,PlayTones(${{FREQUENCY}})
- same => n,Wait(600)
+exten => s,1,AudioSocket(00000000-0000-0000-0000-${{ME}},${{TONES}})
  same => n,Hangup(16)
 """

@@ -7,7 +7,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _HOLD = re.compile(r"dialerd-hold-([1-9][0-9]{0,17})\Z", re.ASCII)
 _THIRD = re.compile(r"dialerd-third-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
 _SNOOP = re.compile(r"dialerd-snoop-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
-_ROOM = re.compile(r"dialerd-(?:wait|pair|park-[0-9]{1,18}-[0-9]{1,18})-([0-9a-f-]{36})\Z", re.ASCII)
+_ROOM = re.compile(r"dialerd-(?:wait-[0-9a-f]{8}|pair|park-[0-9]{1,18}-[0-9]{1,18})-([0-9a-f-]{36})\Z", re.ASCII)
 _PARK = re.compile(r"dialerd-park-([1-9][0-9]{0,17})-([0-9]{1,18})-[0-9a-f-]{36}\Z", re.ASCII)
 _AGENT = re.compile(r"dialerd-agent-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
 
@@ -82,9 +82,15 @@ def listener_of(channel_id: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def waiting_room(attempt: str) -> str:
-    """The id of the bridge in which a person waits without an agent."""
-    return f"dialerd-wait-{attempt}"
+def waiting_room(attempt: str, nonce: str) -> str:
+    """The id of the bridge in which a person waits without an agent; `nonce`: 8 hex digits, so that the next one is
+    another."""
+    return f"dialerd-wait-{nonce}-{attempt}"
+
+
+def is_waiting_room(bridge: str) -> bool:
+    """Whether it is one of those."""
+    return bridge.startswith("dialerd-wait-") and room_of(bridge) is not None
 
 
 def pair_bridge(attempt: str) -> str:

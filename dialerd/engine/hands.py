@@ -94,7 +94,7 @@ class Hands:
 
     def _end_room(self, agent: Agent) -> None:
         room = ids.hold_bridge(agent.id)
-        self._spawn(self._tried(self._ari.end_bridge(room)), f"end {room}")
+        self._spawn(self._tried(self._ari.end_waiting_room(room)), f"end {room}")
 
     async def _asked(self, request: Coroutine[Any, Any, None]) -> None:
         try:

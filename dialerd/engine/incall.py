@@ -229,7 +229,7 @@ class InCall:
         self._rooms.found(attempt, bridge)
         if parked is not None:
             self._parking.found(call, *parked)
-        elif bridge == ids.waiting_room(attempt):
+        elif ids.is_waiting_room(bridge):
             call.hold_seconds = self._node.config.incall.queue_seconds  # reconcile offers it to the agents
 
     def _take_over(self, channel: str, where: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ Before an agent lets go the person is in a room with music: nobody waits in sile
 it was.
 """
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -88,7 +89,7 @@ class Moves:
         or the agent or the person went meanwhile, which has had its consequences."""
         call.away = True
         try:
-            await self._rooms.put(call.attempt, room or ids.waiting_room(call.attempt))
+            await self._rooms.put(call.attempt, room or ids.waiting_room(call.attempt, secrets.token_hex(4)))
             self.check(agent, call)
         except AgentRefused:
             call.away = False

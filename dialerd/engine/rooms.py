@@ -66,7 +66,7 @@ class Rooms:
         return attempt is not None and bridge not in self._of.get(attempt, ())
 
     def _end(self, room: str) -> None:
-        self._spawn(tried(self._ari.end_bridge(room), room), f"end {room}")
+        self._spawn(tried(self._ari.end_waiting_room(room), room), f"end {room}")
 
 
 async def asked(request: Coroutine[Any, Any, None]) -> None:

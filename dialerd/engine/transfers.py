@@ -340,7 +340,7 @@ class Transfers:
 
     async def _aside_and_wait(self, call: Call) -> None:
         try:
-            await self._rooms.put(call.attempt, ids.waiting_room(call.attempt))
+            await self._rooms.put(call.attempt, ids.waiting_room(call.attempt, secrets.token_hex(4)))
         except AgentRefused as refused:
             log.warning("talk.no_room", attempt=call.attempt, why=str(refused))
         self._moves.wait(call)
