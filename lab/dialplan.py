@@ -142,16 +142,15 @@ exten => _[0-9*#]!,1,SendDTMF(${{EXTEN}},200)
 
 [phone]
 exten => talk,1,Answer()
- same => n(talk),GotoIf($["${{ME}}" != ""]?tones,s,1)
+ same => n(talk),GotoIf($["${{PHONE}}" != ""]?tones,${{PHONE}},1)
  same => n,Playback({agent_talk})
  same => n,Goto(talk)
 
 ; everybody is a tone of their own, and what they hear is told to TONES, host:port (tests/tones.py)
 [tones]
-exten => _age[n]t.,1,Set(ME=00000000000${{EXTEN:6}})
- same => n,Goto(s,1)
-exten => _+X.,1,Set(ME=${{EXTEN:1}})
- same => n,Goto(s,1)
-exten => s,1,AudioSocket(00000000-0000-0000-0000-${{ME}},${{TONES}})
+exten => _age[n]t.,1,Set(PHONE=${{EXTEN}})
+ same => n,AudioSocket(00000000-0000-0000-0000-00000000000${{EXTEN:6}},${{TONES}})
+ same => n,Hangup(16)
+exten => _+X.,1,AudioSocket(00000000-0000-0000-0000-${{EXTEN:1}},${{TONES}})
  same => n,Hangup(16)
 """

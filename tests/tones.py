@@ -46,7 +46,7 @@ class Tones:
         self._sockets: set[socket.socket] = set()
         self._calls: dict[str, socket.socket] = {}
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:{}".format(self._listening.getsockname()[1])
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
