@@ -60,6 +60,10 @@ class Tones:
         if (call := self._calls.get(who)) is not None:
             call.sendall(b"\x00\x00\x00")
 
+    def is_up(self, who: str) -> bool:
+        """Whether they are in a call, and are their tone."""
+        return who in self._calls
+
     def samples(self, who: str) -> Sequence[int]:
         """8 kHz, 16 bit; of all their calls, one after the other."""
         return list(self._heard.get(who, ()))

@@ -78,6 +78,7 @@ class Scene:
         return await asyncio.to_thread(self.place.daemon.get, f"/agents/{name}/view")
 
     def press(self, name: str, keys: str) -> None:
+        self.place.wait(lambda: self.tones.is_up(name), 5, f"the phone of {name}")
         self.place.site.lab.carrier.press(name, keys)
         self.now()
 

@@ -25,7 +25,8 @@ def test_what_is_typed_is_understood(text: str, target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "sip:x", "100@desk&SIP/1", "100@desk/n", "+", "a b", "queue:", "extension:abc", "1\r\n2", "x" * 65]
+    "text",
+    ["", " ", "sip:x", "100@desk&SIP/1", "100@desk/n", "+", "a b", "queue:", "extension:abc", "1\r\n2", "x" * 65],
 )
 def test_what_is_nobody_is_refused(text: str) -> None:
     with pytest.raises(TargetRefused):
