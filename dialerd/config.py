@@ -5,10 +5,12 @@ show them. There are no default secrets: a missing one is an error that names `d
 """
 
 import socket
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
+from dialerd.core import featurekeys
 from dialerd.core.calendar import clock_of
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -193,6 +195,24 @@ class Recordings(Section):
         return self
 
 
+def _feature_keys(table: Mapping[str, str]) -> Mapping[str, str]:
+    wrong = featurekeys.problem(table)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return table
+
+
+class InCall(Section):
+    """What agents may do with a call (docs/agents.md): where it may go, and how long the person waits."""
+
+    contexts: tuple[Name, ...] = ()  # dialplan contexts whose extensions a call may be sent to; none: no extensions
+    answer_seconds: Annotated[int, Field(ge=5, le=120)] = 25  # that a third party may ring
+    queue_seconds: Annotated[float, Field(ge=2, le=3600)] = 60.0  # that a person with music waits for the next agent
+    park_seconds: Annotated[float, Field(ge=5, le=3600)] = 120.0  # then they go back to who parked them, or the queue
+    # Verb → the keys of the agent's phone; only those in the table are there.
+    keys: Annotated[Mapping[str, str], AfterValidator(_feature_keys)] = featurekeys.DEFAULT
+
+
 class Dialing(Section):
     """What holds for every campaign of this node."""
 
@@ -245,6 +265,7 @@ class Config(Section):
     batch: Batch = Batch()
     agents: Agents = Agents()
     recordings: Recordings = Recordings()
+    incall: InCall = InCall()
     dialing: Dialing = Dialing()
     calls: Calls = Calls()
     flows: Flows = Flows()

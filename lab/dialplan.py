@@ -54,6 +54,7 @@ exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERI
 exten => _[1-9]X.,1,Goto(+${{EXTEN}},1)
 ; (a bare n is a pattern character)
 exten => _age[n]t.,1,Answer()
+ same => n,GotoIf($["${{TONES}}" != ""]?tones,${{EXTEN}},1)
  same => n(talk),{agent_talk}
  same => n,Goto(talk)
 ; a behaviour that does not exist: nobody has such a number
@@ -128,6 +129,7 @@ exten => _+X.,1,Set(DIGIT=2)
 [person]
 exten => _+X.,1,Answer()
  same => n,ExecIf($["${{HEARD}}" != ""]?MixMonitor(,r(${{HEARD}}/${{EXTEN:1}}.wav)))
+ same => n,GotoIf($["${{TONES}}" != ""]?tones,${{EXTEN}},1)
  same => n,Gosub(spread,s,1(talk,${{EXTEN}},${{TALK_MS}}))
  same => n,Set(TIMEOUT(absolute)=${{GOSUB_RETVAL}})
  same => n,Wait(0.2)
@@ -158,6 +160,15 @@ exten => _+X.,1,Set(ME=${{CUT(CHANNEL,@,1)}})
 
 [phone]
 exten => talk,1,Answer()
- same => n(talk),{agent_talk}
+ same => n(talk),GotoIf($["${{PHONE}}" != ""]?tones,${{PHONE}},1)
+ same => n,{agent_talk}
  same => n,Goto(talk)
+
+; everybody is a tone of their own, and what they hear is told to TONES, host:port (tests/tones.py)
+[tones]
+exten => _age[n]t.,1,Set(PHONE=${{EXTEN}})
+ same => n,AudioSocket(00000000-0000-0000-0000-00000000000${{EXTEN:6}},${{TONES}})
+ same => n,Hangup(16)
+exten => _+X.,1,AudioSocket(00000000-0000-0000-0000-${{EXTEN:1}},${{TONES}})
+ same => n,Hangup(16)
 """

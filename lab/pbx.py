@@ -89,7 +89,10 @@ class Pbx(Asterisk):
             f"[general]\nstatic = yes\nwriteprotect = yes\n[globals]\nDIALERD_TRUNK = {TRUNK}\n"
             f"DIALERD_AGI = 127.0.0.1:{ports.fastagi}\nDIALERD_FALLBACK_CID = {FALLBACK_CID}\n"
             "#include extensions.d/*.conf\n"
-            f"[phones]\nexten => {LOGIN_EXTENSION},1,Goto(dialerd-agents,s,1)\ninclude => dialerd-out\n",
+            f"[phones]\nexten => {LOGIN_EXTENSION},1,Goto(dialerd-agents,s,1)\ninclude => dialerd-out\n"
+            # The colleagues beyond: extension 10N is the phone of agent-N, 198 rings for ever, 199 is busy.
+            "[desk]\nexten => _10X,1,Dial(PJSIP/agent-${EXTEN:2},30)\n same => n,Hangup(19)\n"
+            "exten => 198,1,Wait(300)\nexten => 199,1,Hangup(17)\n",
         )
         self.write("musiconhold.conf", f"[default]\nmode = files\ndirectory = {self.data}/sounds/en/digits\n")
         self._ship("extensions.d/dialerd.conf")

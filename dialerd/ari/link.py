@@ -195,6 +195,40 @@ class AriLink:
             variables={"CHANNEL(accountcode)": account, "TIMEOUT(absolute)": _LEG_SECONDS},
         )
 
+    async def call_third(
+        self, channel: str, endpoint: str, agent_id: int, account: str, seconds: int, shows: str, lives: int
+    ) -> None:
+        """Calls a third party, for a call of this agent; it enters our app as `third,<agent_id>` when it answers.
+        `endpoint`: with its technology; `shows`: the caller ID; `lives`: seconds, at most."""
+        await self._api().channels.originateWithId(
+            channelId=channel,
+            endpoint=endpoint,
+            app=self._config.app,
+            appArgs=f"third,{agent_id}",
+            timeout=seconds,
+            callerId=shows,
+            variables={"CHANNEL(accountcode)": account, "TIMEOUT(absolute)": str(lives)},
+        )
+
+    async def snoop(self, channel: str, snoop: str, *, whisper: bool) -> None:
+        """Makes a channel that hears both sides of another one; what is said into it is heard by nobody, or, with
+        `whisper`, by that one alone. It enters our app as `snoop`."""
+        await self._api().channels.snoopChannelWithId(
+            channelId=channel,
+            snoopId=snoop,
+            spy="both",
+            whisper="out" if whisper else "none",
+            app=self._config.app,
+            appArgs="snoop",
+        )
+
+    async def leave_message(self, channel: str, sound: str) -> None:
+        """Sends a channel where the dialplan plays a sound file to it and hangs up."""
+        await self._api().channels.setChannelVar(channelId=channel, variable="DIALERD_BROADCAST", value=sound)
+        await self._api().channels.continueInDialplan(
+            channelId=channel, context="dialerd-broadcast", extension="s", priority=1
+        )
+
     async def play(self, channel: str, playback: str, sound: str) -> None:
         """Begins to play a sound file, by Asterisk's name for it; its end comes as an event. A 404: no such channel."""
         await self._api().channels.playWithId(channelId=channel, playbackId=playback, media=f"sound:{sound}")
@@ -231,20 +265,31 @@ class AriLink:
 
     async def make_bridge(self, bridge: str) -> None:
         """Makes a mixing bridge of this id; one that is there already is fine."""
-        await self._api().bridges.createWithId(bridgeId=bridge, type="mixing", name=bridge)
-
-    async def make_waiting_room(self, bridge: str) -> None:
-        """Makes a bridge whose people hear music, and not each other; one that is there already is fine."""
         try:
-            await self._api().bridges.createWithId(bridgeId=bridge, type="holding", name=bridge)
+            await self._api().bridges.createWithId(bridgeId=bridge, type="mixing", name=bridge)
         except AriError as error:
             if error.status != 409:  # it exists
                 raise
+
+    async def make_waiting_room(self, bridge: str) -> None:
+        """Makes a bridge in which one person hears music; one that is there already is fine. No holding bridge: whoever
+        waits in one hears nothing of ARI's music (tried with 22.10)."""
+        await self.make_bridge(bridge)
         await self._api().bridges.startMoh(bridgeId=bridge)
+
+    async def end_waiting_room(self, bridge: str) -> None:
+        """Takes it down; one that is gone already is fine. The music first: with it the bridge would live on for a
+        while, half dead, and a new one of its name would go with it (seen with 22.10)."""
+        await self.stop_music(bridge)
+        await self.end_bridge(bridge)
 
     async def play_music(self, bridge: str) -> None:
         """Music to everybody in a bridge."""
         await self._api().bridges.startMoh(bridgeId=bridge)
+
+    async def ring(self, bridge: str, playback: str) -> None:
+        """Lets everybody in a bridge hear that somebody's phone rings, until `stop_playing`."""
+        await self._api().bridges.playWithId(bridgeId=bridge, playbackId=playback, media="tone:ring")
 
     async def stop_music(self, bridge: str) -> None:
         """The end of it; none, or no such bridge, is fine."""

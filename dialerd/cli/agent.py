@@ -42,6 +42,11 @@ async def add(
 @click.option("--full-name")
 @click.option("--queue", "queue_names", multiple=True, help="The queues that the agent serves, in place of the others.")
 @click.option("--active/--inactive", default=None, help="Whether the agent may work.")
+@click.option(
+    "--supervisor/--no-supervisor",
+    default=None,
+    help="Whether the agent may listen to others, whisper, barge, take over.",
+)
 async def change(session: Session, as_json: bool, name: str, **changes: Any) -> None:
     """Change what is known of an agent. What is not given stays."""
     async with session.tenant() as (pool, tenant):

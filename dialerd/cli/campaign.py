@@ -50,6 +50,8 @@ _SETTINGS = (
      "for everybody."),
     ("--script", "script", str, "What agents read during a call, as plain text."),
     ("--preview-seconds", "preview_seconds", int, "Mode preview: how long a contact is held for the agent who looks."),
+    ("--voicemail-sound", "voicemail_sound", str, "What an agent has left on a machine by one key: a sound file, as "
+     "Asterisk names it."),
     ("--default-disposition", "default_disposition", str, "What a call is given of which its agent says nothing."),
     ("--seller-name", "seller_name", str, "Named in the message to people for whom nobody is free; without it they "
      "hear the dialplan's."),
@@ -223,7 +225,7 @@ async def update(
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
     can_be_none = "legal_profile", "serial_interval_seconds", "broadcast", "flow", "seller_name", "seller_number"
-    for name in (*can_be_none, "recording_announcement"):
+    for name in (*can_be_none, "recording_announcement", "voicemail_sound"):
         if changes.get(name) == "none":
             changes[name] = None
     if changes.get("flow") is not None:

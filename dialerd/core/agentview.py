@@ -73,10 +73,23 @@ class CallView:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkedView:
+    """Somebody whom the agent may pick up. `mine`: they are meant for this agent alone."""
+
+    attempt: str
+    campaign: str
+    number: str
+    since: datetime
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AgentView:
     """`at`: the server's clock. `pause_after`: the reason of a pause that was asked for during the call. `notice`: what
     became of the last thing that was asked for, where the state does not tell. `can_preview`: whether a campaign in
-    mode preview is there for this agent. `call`: on_call, wrap_up, or a preview."""
+    mode preview is there for this agent. `call`: on_call, wrap_up, or a preview. `talk`: with a third party
+    in the call, ringing, consulting or three_way, and `third` is who that is; `asked`: a colleague asks this agent
+    about the call. `message`: there is one to leave on a machine. `watching`: whom a supervisor listens to, and how."""
 
     name: str
     full_name: str
@@ -90,4 +103,11 @@ class AgentView:
     muted: bool = False
     can_preview: bool = False
     notice: str = ""
+    talk: str = ""
+    third: str = ""
+    asked: bool = False
+    message: bool = False
+    parked: Sequence[ParkedView] = ()
+    supervisor: bool = False
+    watching: str = ""
     call: CallView | None = None

@@ -53,6 +53,7 @@ class Kind(StrEnum):
     ENTERED = "entered"  # StasisStart: the call was answered and is in our hands
     HANDED = "handed"  # its flow gave it to the agents; detail: the node
     JOINED = "joined"  # in an agent's bridge
+    MESSAGE = "message"  # its agent had our message left on a machine
     LEFT = "left"  # StasisEnd: it went out of our hands
     SEEN = "seen"  # reconcile found its channel alive; status says how far it is
     GONE = "gone"  # reconcile proved that no channel of this id exists any more
@@ -84,6 +85,7 @@ class Facts:
     connected_at: datetime | None = None
     hung_up_at: datetime | None = None
     left_at: datetime | None = None
+    message: bool = False
     link_lost: bool = False
     sent: bool = False
     refused: bool = False
@@ -153,6 +155,8 @@ def outcome(facts: Facts, grace_seconds: float, from_answer: bool = False, broad
     heard the message."""
     if facts.not_sent:
         return Outcome.NOT_SENT
+    if facts.message:
+        return Outcome.MACHINE if facts.cause == NOT_PLAYED else Outcome.MESSAGE_LEFT
     if facts.connected_at:
         return Outcome.CONNECTED
     if facts.answered_at:
@@ -231,6 +235,10 @@ def _joined(facts: Facts, event: Event) -> Facts:
     return replace(facts, connected_at=_earliest(facts.connected_at, event.at), agent_id=agent_id)
 
 
+def _message(facts: Facts, event: Event) -> Facts:
+    return replace(_answered(facts, event), message=True)
+
+
 def _left(facts: Facts, event: Event) -> Facts:
     return replace(_answered(facts, event), left_at=_earliest(facts.left_at, event.at))
 
@@ -260,6 +268,7 @@ _APPLY = {
     Kind.ENTERED: _entered,
     Kind.HANDED: _handed,
     Kind.JOINED: _joined,
+    Kind.MESSAGE: _message,
     Kind.LEFT: _left,
     Kind.SEEN: _seen,
     Kind.GONE: _gone,

@@ -105,6 +105,7 @@ class Draft:
     sticky_caller_id: bool = False  # whoever was called before sees the same caller ID, when it is free
     script: str = ""  # what agents read, as plain text
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
+    voicemail_sound: str | None = None  # what an agent has left on a machine, a sound file; None: nothing
     default_disposition: str = NONE  # what a call is given of which its agent says nothing
     seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
     seller_number: str | None = None  # where the seller is reached, as it is said; None: nothing is said of it
@@ -208,6 +209,8 @@ def _problems_for_agents(draft: Draft) -> list[tuple[str, str]]:
         problems.append(("script", f"at most {MAX_SCRIPT} characters, no control characters but line ends"))
     if not _CODE.match(draft.default_disposition):
         problems.append(("default_disposition", "the code of a disposition"))
+    if draft.voicemail_sound is not None and not _SOUND.match(draft.voicemail_sound):
+        problems.append(("voicemail_sound", "a sound file as Asterisk names it, without its ending"))
     return problems
 
 

@@ -11,6 +11,7 @@ class Outcome(StrEnum):
     HUNG_UP = "hung_up"  # a live answer that hung up before the grace was over
     PLAYED = "played"  # a live answer of a broadcast, which heard its message, perhaps not to the end
     MACHINE = "machine"
+    MESSAGE_LEFT = "message_left"  # a machine, to which our message was played
     BUSY = "busy"
     NO_ANSWER = "no_answer"
     REJECTED = "rejected"  # the called party or its network said no

@@ -5,6 +5,10 @@ import re
 ACCOUNT = "dialerd"  # accountcode of every channel of ours: how reconcile tells ours from the admin's own
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII)
 _HOLD = re.compile(r"dialerd-hold-([1-9][0-9]{0,17})\Z", re.ASCII)
+_THIRD = re.compile(r"dialerd-third-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
+_SNOOP = re.compile(r"dialerd-snoop-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
+_ROOM = re.compile(r"dialerd-(?:wait-[0-9a-f]{8}|pair|park-[0-9]{1,18}-[0-9]{1,18})-([0-9a-f-]{36})\Z", re.ASCII)
+_PARK = re.compile(r"dialerd-park-([1-9][0-9]{0,17})-([0-9]{1,18})-[0-9a-f-]{36}\Z", re.ASCII)
 _AGENT = re.compile(r"dialerd-agent-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
 
 
@@ -76,3 +80,58 @@ def playing_channel(playback_id: str) -> str | None:
     """The channel that hears it, or None when the id is not of that form."""
     channel, slash, _ = playback_id.rpartition("/")
     return channel if slash else None
+
+
+def third_leg(agent_id: int, nonce: str) -> str:
+    """A channel id for a third party whom an agent calls; `nonce`: 8 hex digits."""
+    return f"dialerd-third-{agent_id}-{nonce}"
+
+
+def caller_of(channel_id: str) -> int | None:
+    """The agent who called this third party, or None when the id is not of that form."""
+    match = _THIRD.match(channel_id)
+    return int(match.group(1)) if match else None
+
+
+def snoop(agent_id: int, nonce: str) -> str:
+    """A channel id for what a supervisor (an agent) hears of a conversation."""
+    return f"dialerd-snoop-{agent_id}-{nonce}"
+
+
+def listener_of(channel_id: str) -> int | None:
+    """The supervisor who listens by this channel, or None when the id is not of that form."""
+    match = _SNOOP.match(channel_id)
+    return int(match.group(1)) if match else None
+
+
+def waiting_room(attempt: str, nonce: str) -> str:
+    """The id of the bridge in which a person waits without an agent; `nonce`: 8 hex digits, so that the next one is
+    another."""
+    return f"dialerd-wait-{nonce}-{attempt}"
+
+
+def is_waiting_room(bridge: str) -> bool:
+    """Whether it is one of those."""
+    return bridge.startswith("dialerd-wait-") and room_of(bridge) is not None
+
+
+def pair_bridge(attempt: str) -> str:
+    """The id of the bridge in which a person talks to a third party without an agent."""
+    return f"dialerd-pair-{attempt}"
+
+
+def park_room(attempt: str, by: int, meant: int | None) -> str:
+    """The id of the bridge in which a person is parked; it says by which agent, and for which one (None: any)."""
+    return f"dialerd-park-{by}-{meant or 0}-{attempt}"
+
+
+def parked(bridge: str) -> tuple[int, int | None] | None:
+    """By whom and for whom somebody is parked in this bridge, or None when it is another one."""
+    match = _PARK.match(bridge)
+    return (int(match.group(1)), int(match.group(2)) or None) if match else None
+
+
+def room_of(bridge: str) -> str | None:
+    """The attempt for whose person a room was made, or None when it is another bridge."""
+    match = _ROOM.match(bridge)
+    return match.group(1) if match else None

@@ -78,4 +78,5 @@ def _called_us(channel: Channel) -> bool:
 
 def _we_named(channel_id: str) -> bool:
     """Only ids that we gave out: a far leg that Asterisk named itself ends with the near one."""
-    return ids.is_attempt(ids.attempt_of(channel_id)) or ids.agent_of(channel_id) is not None
+    near = ids.attempt_of(channel_id)
+    return ids.is_attempt(near) or any(of(near) is not None for of in (ids.agent_of, ids.caller_of, ids.listener_of))

@@ -4,7 +4,7 @@
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
@@ -18,8 +18,10 @@ from dialerd.core.status import AgentRefused, LiveEvent
 from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
 from dialerd.engine.conversations import Conversations
+from dialerd.engine.desk import CallerIdDesk
 from dialerd.engine.dialing import Dialing
 from dialerd.engine.hands import Hands
+from dialerd.engine.incall import InCall
 from dialerd.engine.logins import PhoneLogins, Pins
 from dialerd.engine.mover import Mover
 from dialerd.engine.node import Node
@@ -33,7 +35,7 @@ _SOON_ANSWERED = (Kind.RINGING, Kind.DIAL_ENDED, Kind.ENTERED)
 
 
 class Agency:
-    """`draining`: whether this daemon is stopping."""
+    """`draining`: whether this daemon is stopping; `doubt` asks for a reconcile."""
 
     def __init__(
         self,
@@ -44,6 +46,8 @@ class Agency:
         dialing: Dialing,
         choices: Choices,
         draining: Callable[[], bool],
+        desk: CallerIdDesk,
+        doubt: Callable[[], None],
     ) -> None:
         self._node = node
         self._agents = node.agents
@@ -52,9 +56,12 @@ class Agency:
         self._wrapups = Wrapups(
             node.clock, node.calls, choices, node.ledger.put, conversations.wrap_up_over, self._changed
         )
-        self._views = Views(node, self._wrapups)
         self._people = People(node.reach, node.spawn, self._person_known)
         self._hands = Hands(ari, node.spawn, self._changed, music=node.config.agents.music)
+        self.in_call = InCall(
+            node, ari, desk, dialing, conversations, self._hands, self._wrapups.ended, self._changed, doubt
+        )
+        self._views = Views(node, self._wrapups, self.in_call.seen)
         self._previews = Previews(node, dialing, ari.hang_up, conversations.serve, self._changed)
         self.mover = Mover(node, ari)
         self.recordings = Recordings(node, ari, self.mover, self._call_changed)
@@ -70,6 +77,7 @@ class Agency:
         self._hands.stepped(agent, before)
         self._wrapups.stepped(agent, before)
         self._previews.stepped(agent, before)
+        self.in_call.stepped(agent, before)
         self._views.changed(agent)
 
     def learned(self, call: Call, kind: Kind) -> None:
@@ -83,7 +91,9 @@ class Agency:
 
     def call_ended(self, call: Call) -> None:
         """Any call is over."""
+        self._wrapups.call_ended(call)
         self.recordings.call_ended(call)
+        self.in_call.call_ended(call)
         if call.preview:
             self._previews.ended(call)
 
@@ -93,7 +103,8 @@ class Agency:
 
     def key(self, agent: Agent, key: str) -> None:
         """An agent pressed a key of their phone."""
-        self._wrapups.key(agent, key)
+        if not self.in_call.key(agent, key):
+            self._wrapups.key(agent, key)
 
     # -- who is it, and what do they see --------------------------------------------------------------------------
 
@@ -155,6 +166,8 @@ class Agency:
     async def hangup(self, who: str | int) -> None:
         """Ends the agent's call, also one that rings for them."""
         agent = self._agents.named(who)
+        if self.in_call.leave(agent):
+            return
         if agent.preview is not None and agent.preview.attempt is not None:
             self._conversations.end_call(agent.preview.attempt)
         else:
@@ -187,6 +200,11 @@ class Agency:
             "pause": self.recordings.pause, "resume": self.recordings.resume,
         }  # fmt: skip
         await verbs[do](self._on_call(self._agents.named(who)))
+
+    async def do_in_call(self, who: str | int, verb: str, said: Mapping[str, str], by: str) -> None:
+        """One of `core.featurekeys.VERBS`; see `InCall.do`."""
+        agent = self._agents.named(who)
+        await self.in_call.do(agent, verb, said, by)
 
     async def dispose(
         self, who: str | int, code: str, by: str, message: str | None = None, callback_at: datetime | None = None,

@@ -20,7 +20,7 @@ from dialerd.core.status import AgentRefused, AgentStatus, AgentUnknown
 from dialerd.engine.calls import Call
 
 log = structlog.get_logger(__name__)
-_MORE = ("phone", "phone_trunk", "login_number", "pin_hash")
+_MORE = ("phone", "phone_trunk", "login_number", "pin_hash")  # None where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class Agent:
     on_hold: bool = False  # the person hears music, and not the agent
     has_room: bool = False  # there is a waiting room, for a person on hold
     muted: bool = False
+    consulted: bool = False  # a colleague asks them about the call; the person is not theirs
+    supervisor: bool = False
     talked: Call | None = None
     said: Said | None = None
     preview: Preview | None = None
@@ -137,7 +139,7 @@ class Agents:
             agent.name, agent.endpoint, agent.queues = row["name"], row["endpoint"], frozenset(row["queues"])
             for name in _MORE:
                 setattr(agent, name, row.get(name))
-            agent.full_name = row.get("full_name") or ""
+            agent.full_name, agent.supervisor = row.get("full_name") or "", bool(row.get("supervisor"))
         for id_ in [id_ for id_ in self._agents if id_ not in found]:
             if self._agents[id_].state is AgentState.OFFLINE:
                 del self._agents[id_]

@@ -50,6 +50,9 @@ class Call:
     flow_next: str | None = None  # where it goes on when nobody came for it; None: to the message
     wait_seconds: float | None = None  # that its flow lets it wait for an agent; None: the campaign's grace
     cut_short: bool = False  # we ended it before it could end by itself
+    away: bool = False  # in no agent's hands, and not to be offered: sent to a third party, with one, or parked
+    queue: str | None = None  # whose agents it is for since a transfer; None: the campaign's
+    hold_seconds: float | None = None  # that it may wait, with music, for the next agent; None: the campaign's grace
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
     returns: str | None = None  # the attempt that this one returns: they called us; None: we dialled
     forsaken: bool = False  # nobody came for it: it hears the safe-harbour message, and no agent is offered it
@@ -84,8 +87,15 @@ class Call:
         return self.campaign.flow is not None and self.returns is None
 
     @property
+    def queue_name(self) -> str:
+        """Whose agents it is for."""
+        return self.queue or self.campaign.queue_name
+
+    @property
     def patience_seconds(self) -> float:
         """How long it may wait for an agent."""
+        if self.hold_seconds is not None:
+            return self.hold_seconds
         by_flow = self.wait_seconds is not None and self.state is not State.CONNECTED
         return self.wait_seconds if by_flow and self.wait_seconds is not None else self.campaign.grace_seconds
 

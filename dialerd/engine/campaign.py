@@ -33,6 +33,7 @@ _COUNTED_AS = {
     Outcome.HUNG_UP: "hung_up",
     Outcome.PLAYED: "played",
     Outcome.MACHINE: "machines",
+    Outcome.MESSAGE_LEFT: "machines",
     Outcome.BUSY: "busy",
     Outcome.NO_ANSWER: "no_answer",
 }  # every other outcome: failed
@@ -70,6 +71,7 @@ class Campaign:
     flow_problem: str = ""  # why it cannot: then nothing is dialled
     script: str = ""  # what agents read
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
+    voicemail_sound: str | None = None  # what an agent has left on a machine; None: nothing
     default_disposition: str = NONE  # of a call of which its agent says nothing
     seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
     seller_number: str | None = None
@@ -166,7 +168,7 @@ _SAME = (
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
     "serial_interval_seconds", "weight", "tenant_max_calls", "single_calls", "broadcast", "flow", "script",
     "preview_seconds", "default_disposition", "seller_name", "seller_number", "message_language", "opt_out_key",
-    "recording", "recording_share", "recording_announcement",
+    "recording", "recording_share", "recording_announcement", "voicemail_sound",
 )  # fmt: skip
 _SETTINGS = (
     *_SAME, "recording_problem", "flow_script", "flow_problem", "message", "message_problem", "retry", "terms",

@@ -113,7 +113,7 @@ class Conversations:
             self._agents.step(own, Do.READY)
             self._reserve(own, call)
             return
-        free = self._agents.ready(call.campaign.queue_name, call.campaign.tenant_id)
+        free = self._agents.ready(call.queue_name, call.campaign.tenant_id)
         if free:
             awaited = self._calls.awaited() - {call.for_agent}
             # The agent who agreed to call back; else whoever is longest idle and not awaiting such a call of their own.
@@ -160,6 +160,10 @@ class Conversations:
         else:
             self.serve(agent)
 
+    def give(self, call: Call, agent: Agent) -> None:
+        """Gives a call that nobody talks on to this ready agent."""
+        self._reserve(agent, call)
+
     def _reserve(self, agent: Agent, call: Call) -> None:
         call.waits = False
         call.agent_id = agent.id
@@ -204,7 +208,7 @@ class Conversations:
     def _offer_again(self, call: Call) -> None:
         """A call that lost its agent goes to the next one; with a join under way only after it, lest two overtake
         each other."""
-        if call.attempt in self._calls and call.facts.hung_up_at is None and not call.joining:
+        if call.attempt in self._calls and call.facts.hung_up_at is None and not call.joining and not call.away:
             self.offer(call)
 
     def _nobody_came(self, call: Call, since: float) -> None:
@@ -294,7 +298,7 @@ class Conversations:
         waiting = [
             call
             for call in self._calls
-            if call.waits and call.campaign.queue_name in agent.queues and call.campaign.tenant_id == agent.tenant_id
+            if call.waits and call.queue_name in agent.queues and call.campaign.tenant_id == agent.tenant_id
         ]
         if waiting and agent.state is AgentState.READY:
             self._reserve(
@@ -319,7 +323,7 @@ class Conversations:
         call = self._calls.get(agent.attempt) if agent.attempt else None
         bridge = agent.bridge
         self._agents.step(agent, Do.LEG_DOWN, reason)
-        if call is not None:
+        if call is not None and call.agent_id == agent.id:
             call.agent_id = None
             self._offer_again(call)
         self._spawn(self._tried("end_bridge", bridge, self._ari.end_bridge(bridge)), f"end {bridge}")

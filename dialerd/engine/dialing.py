@@ -82,6 +82,14 @@ class Dialing:
         """How many calls a trunk's rate allows now."""
         return self._to_claim[trunk].available(self._clock.monotonic())
 
+    def take_turn(self, trunk: str) -> bool:
+        """One call that is no attempt, counted against the trunk's rate; false: not now."""
+        if self.room(trunk) < 1 or self._to_send[trunk].available(self._clock.monotonic()) < 1:
+            return False
+        self._to_claim[trunk].take(1)
+        self._to_send[trunk].take(1)
+        return True
+
     def next_room(self, trunk: str) -> float:
         """Seconds until its rate allows one more."""
         return self._to_claim[trunk].next_in()

@@ -119,19 +119,20 @@ class Engine:
             self._node, self._ami, self._desk, lambda claimed: self._pacer.claimed(claimed), self._loader.used_up
         )
         self.agency = Agency(
-            self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining
-        )
+            self._node, self._ari, self._legs, self._conversations, self._dialing, choices, lambda: self._draining,
+            self._desk, self._doubt,
+        )  # fmt: skip
         self.single_calls = SingleCalls(self._node, self._dialing, self._desk, self._bus, self._until)
         self._attendant = Attendant(
             self._node, self._ari, self._legs, self._conversations, self._flow_broken, self._doubt,
             lambda id_: self._loader.campaign(self._node.reach(), id_),
         )  # fmt: skip
-        logins, back = self.agency.phone_logins, self._attendant.returned
+        logins, back, in_call = self.agency.phone_logins, self._attendant.returned, self.agency.in_call
         self._stasis = Stasis(
-            self._calls, self._conversations, self._legs, logins.arrived, back.arrived, self.agency.recordings
+            self._calls, self._conversations, self._legs, logins.arrived, back.arrived, self.agency.recordings, in_call
         )  # fmt: skip
         guests = lambda: logins.channels() | back.channels()  # noqa: E731
-        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, guests)
+        self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, guests, in_call)
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 

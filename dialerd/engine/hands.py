@@ -35,7 +35,7 @@ class Hands:
 
     async def hold(self, agent: Agent) -> None:
         """The person hears music until `unhold`; a second time changes nothing."""
-        attempt = _call_of(agent)
+        attempt = call_of(agent)
         if agent.on_hold:
             return
         agent.on_hold = agent.has_room = True  # before the requests: reconcile may look while they are under way
@@ -50,7 +50,7 @@ class Hands:
 
     async def unhold(self, agent: Agent) -> None:
         """Back to the agent."""
-        attempt = _call_of(agent)
+        attempt = call_of(agent)
         if not agent.on_hold:
             return
         await self._asked(self._ari.join(agent.bridge, attempt))
@@ -59,7 +59,7 @@ class Hands:
 
     async def mute(self, agent: Agent) -> None:
         """The person does not hear the agent until `unmute`, or the end of the call."""
-        _call_of(agent)
+        call_of(agent)
         await self._asked(self._ari.mute(agent.leg or ""))
         agent.muted = True
         self._changed(agent)
@@ -73,7 +73,7 @@ class Hands:
 
     async def dtmf(self, agent: Agent, digits: str) -> None:
         """Keys to the person's side: a menu that answered, an extension."""
-        attempt = _call_of(agent)
+        attempt = call_of(agent)
         if not _DIGITS.match(digits):
             raise AgentRefused("bad_digits", "1 to 32 of 0 to 9, *, #, A to D")
         await self._asked(self._ari.send_dtmf(attempt, digits))
@@ -94,7 +94,7 @@ class Hands:
 
     def _end_room(self, agent: Agent) -> None:
         room = ids.hold_bridge(agent.id)
-        self._spawn(self._tried(self._ari.end_bridge(room)), f"end {room}")
+        self._spawn(self._tried(self._ari.end_waiting_room(room)), f"end {room}")
 
     async def _asked(self, request: Coroutine[Any, Any, None]) -> None:
         try:
@@ -114,7 +114,10 @@ class Hands:
 _BUSY = (AgentState.RESERVED, AgentState.ON_CALL)
 
 
-def _call_of(agent: Agent) -> str:
+def call_of(agent: Agent) -> str:
+    """The call that is theirs to do something with. Raises `AgentRefused`."""
+    if agent.consulted:
+        raise AgentRefused("agent_is_asked", "this is a colleague's call: hanging up leaves it")
     if agent.state is not AgentState.ON_CALL or agent.attempt is None:
         raise AgentRefused(f"agent_is_{agent.state}", "there is no call to do this with")
     return agent.attempt

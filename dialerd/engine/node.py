@@ -1,6 +1,7 @@
 """What the parts of one node's engine share: its calls, agents and campaigns, the record and the database."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 @dataclass(frozen=True, slots=True)
 class Node:
     """`pool`: PostgreSQL's, or None while there is none. `spawn`: runs something beside, under a name. `claims`: those
-    under way; `gate`: why nothing may be dialled now, or None."""
+    under way; `gate`: why nothing may be dialled now, or None; `thirds`: trunk → calls to third parties over it."""
 
     config: Config
     clock: Clock
@@ -35,6 +36,7 @@ class Node:
     gate: Callable[[], str | None]
     spawn: Spawn
     claims: set[asyncio.Future[None]] = field(default_factory=set)
+    thirds: Counter[str] = field(default_factory=Counter)
 
     def reach(self) -> asyncpg.Pool:
         """The pool. Raises ConnectionError while there is none."""

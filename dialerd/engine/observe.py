@@ -13,7 +13,7 @@ from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call, waits_or_rings
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.node import Node
-from dialerd.engine.phones import legs_on
+from dialerd.engine.phones import carried
 from dialerd.pacing.snapshot import Line, Snapshot
 
 _AT_WORK = frozenset({AgentState.READY, AgentState.RESERVED, AgentState.ON_CALL, AgentState.WRAP_UP})
@@ -54,8 +54,7 @@ def observe(node: Node, campaign: Campaign, trunk: Trunk) -> Snapshot:
 def headroom(node: Node, campaign: Campaign, trunk: Trunk) -> int:
     """How many more calls the trunk and the tenant carry, those that are being claimed counted."""
     campaigns = node.campaigns.values()
-    on_trunk = node.calls.on_trunk(campaign.trunk) + sum(c.claiming for c in campaigns if c.trunk == campaign.trunk)
-    on_trunk += legs_on(node.agents, campaign.trunk)
+    on_trunk = carried(node, campaign.trunk) + sum(c.claiming for c in campaigns if c.trunk == campaign.trunk)
     room = trunk.max_calls - on_trunk
     if campaign.tenant_max_calls is None:
         return room

@@ -40,9 +40,14 @@ def way_to(agent: Agent, node: Node) -> Way:
     shows = node.config.agents.caller_id
     if shows is None:
         raise AgentRefused("no_caller_id", "every call shows a number: set [agents] caller_id")
-    if node.calls.on_trunk(agent.phone_trunk) + legs_on(node.agents, agent.phone_trunk) >= trunk.max_calls:
+    if carried(node, agent.phone_trunk) >= trunk.max_calls:
         raise AgentRefused("trunk_full", f"trunk '{agent.phone_trunk}' carries all the calls that it may")
     return Way(f"{number}@{trunk.endpoint}", shows, f"{phone.masked(number)}@{trunk.endpoint}")
+
+
+def carried(node: Node, trunk: str) -> int:
+    """How many calls a trunk carries now: attempts, agents' phones, third parties."""
+    return node.calls.on_trunk(trunk) + legs_on(node.agents, trunk) + node.thirds[trunk]
 
 
 def legs_on(agents: Agents, trunk: str) -> int:

@@ -22,6 +22,7 @@ from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
+from dialerd.engine.incall import InCall
 from dialerd.engine.node import Node
 from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
@@ -44,6 +45,7 @@ class Reconciler:
         ari: AriLink,
         on_done: Callable[[], None],
         guests: Callable[[], set[str]] = set,
+        in_call: InCall | None = None,
     ) -> None:
         self._node = node
         self._config = node.config
@@ -55,6 +57,7 @@ class Reconciler:
         self._ari = ari
         self._on_done = on_done
         self._guests = guests
+        self._in_call = in_call
         self._wanted = asyncio.Event()
         self.done = False
 
@@ -89,11 +92,14 @@ class Reconciler:
         # Written down before the lists are asked for: what happens meanwhile must not look lost.
         believed = self._calls.believed(self._clock.monotonic(), _MARGIN_SECONDS)
         legs = self._agents.legs()
+        thirds = self._in_call.known() if self._in_call is not None else set()
         settled = {call.attempt: call.agent_id for call in self._calls if not call.joining}
         # Bridges first: a call that ends between the two is then just gone, and does not look forsaken.
         bridges = await self._ari.bridges()
         channels = await self._ari.channels()
         owned = {call.attempt for call in self._calls} | set(self._agents.legs().values()) | self._guests()
+        if self._in_call is not None:
+            owned |= self._in_call.reconcile(thirds, channels, bridges)
         result = plan(channels, believed, legs, owned)
         now = self._clock.now()
         for attempt, status in result.seen.items():
@@ -164,7 +170,7 @@ class Reconciler:
             call = self._calls.get(channel.id)
             if call is None or channel.id not in seen or channel.id not in in_app or not _is_settled(call, settled):
                 continue
-            if call.facts.left_at is not None or call.facts.hung_up_at is not None:
+            if call.facts.left_at is not None or call.facts.hung_up_at is not None or call.away:
                 continue
             bridge = where.get(channel.id)
             holder = ids.holder_of(bridge or "")
@@ -196,10 +202,10 @@ class Reconciler:
         """I6: an agent who waits for or talks on a call that is not there, or not theirs, or not in their bridge."""
         for agent in self._agents:
             call = self._calls.get(agent.attempt) if agent.attempt else None
-            theirs = call is not None and call.agent_id == agent.id
+            theirs = call is not None and (call.agent_id == agent.id or agent.consulted)
             if agent.state is AgentState.ON_CALL and not theirs:
                 self._conversations.wrap_up(agent, 0.0, "the call is not there any more")
-            elif agent.state is AgentState.RESERVED and not (
+            elif agent.state is AgentState.RESERVED and not agent.consulted and not (
                 theirs and call is not None
                 and (not _is_settled(call, settled) or where.get(call.attempt) == agent.bridge)
             ):  # fmt: skip

@@ -92,6 +92,11 @@ def disposed(call: Call, agent: Agent, said: Said, becomes: Effect, at: datetime
     return {"disposition": about | {"code": word.code, "meaning": word.meaning.value, "message": said.message} | fate}
 
 
+def in_call(call: Call, at: datetime, kind: str, detail: Mapping[str, Any]) -> Row:
+    """What was done with a call in mid-talk, and by whom."""
+    return {"event": _about(call) | {"at": _text(at), "kind": kind, "detail": dict(detail)}}
+
+
 def agent_step(agent: Agent, node: str) -> Row:
     """An agent's new state."""
     standing = agent.leg is not None

@@ -11,6 +11,7 @@ from dialerd.core import ids
 from dialerd.core.attempt import Event, Kind
 from dialerd.engine.calls import Calls
 from dialerd.engine.conversations import Conversations
+from dialerd.engine.incall import InCall
 from dialerd.engine.recordings import Recordings
 
 log = structlog.get_logger(__name__)
@@ -19,7 +20,8 @@ log = structlog.get_logger(__name__)
 class Stasis:
     """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
     `login_arrived(channel, from)` is told of these; and `returned,<number>,<dialled>`, somebody who calls back:
-    `returned(channel, number, dialled)`. `record`: a channel that hears a call, for its recording."""
+    `returned(channel, number, dialled)`. `record`: a channel that hears a call, for its recording.
+    `third,<agent id>` and `snoop` are the business of `in_call`."""
 
     def __init__(
         self,
@@ -29,6 +31,7 @@ class Stasis:
         login_arrived: Callable[[str, str], None] = lambda channel, number: None,
         returned: Callable[[str, str, str], None] = lambda channel, number, dialled: None,
         recordings: Recordings | None = None,
+        in_call: InCall | None = None,
     ) -> None:
         self._calls = calls
         self._legs = legs
@@ -36,6 +39,7 @@ class Stasis:
         self._login_arrived = login_arrived
         self._returned = returned
         self._recordings = recordings
+        self._in_call = in_call
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """One event of the websocket. Never raises, never waits."""
@@ -57,6 +61,9 @@ class Stasis:
         elif args == ["record"]:
             if self._recordings is None or not self._recordings.listening(channel):
                 self._conversations.end_call(channel)
+        elif args[:1] == ["third"] or args == ["snoop"]:
+            if self._in_call is None or not self._in_call.arrived(channel):
+                self._conversations.end_call(channel)
         elif args == ["login"]:
             self._login_arrived(channel, _text(event["channel"]["caller"]["number"]))
         elif args[:1] == ["returned"] and len(args) == 3:
@@ -67,14 +74,18 @@ class Stasis:
     def _end(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.LEFT, at))
-        self._legs.left(channel)
-        self._conversations.leg_gone(channel)
+        self._gone(channel)
 
     def _destroyed(self, event: Mapping[str, Any], at: datetime) -> None:
         channel = _id(event["channel"])
         self._calls.learn(channel, Event(Kind.HUNG_UP, at, cause=int(event["cause"])))
+        self._gone(channel)
+
+    def _gone(self, channel: str) -> None:
         self._legs.left(channel)
         self._conversations.leg_gone(channel)
+        if self._in_call is not None:
+            self._in_call.gone(channel)
 
     def _key(self, event: Mapping[str, Any], at: datetime) -> None:
         self._legs.pressed(_id(event["channel"]), _text(event["digit"])[:1])
@@ -96,6 +107,8 @@ class Stasis:
         channel = _id(event["channel"])
         if ids.is_attempt(channel):
             self._conversations.joined(channel, _id(event["bridge"]), at)
+            if self._in_call is not None:
+                self._in_call.entered(channel, _id(event["bridge"]))
 
 
 def _id(thing: Mapping[str, Any]) -> str:

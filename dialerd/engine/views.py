@@ -32,9 +32,12 @@ _AT_ONCE = 200  # people that are read by one query
 
 
 class Views:
-    """`subscribe` gives `view` events, the first one at once."""
+    """`subscribe` gives `view` events, the first one at once. `more` completes a view."""
 
-    def __init__(self, node: Node, wrapups: Wrapups) -> None:
+    def __init__(
+        self, node: Node, wrapups: Wrapups, more: Callable[[Agent, AgentView], AgentView] = lambda agent, view: view
+    ) -> None:
+        self._more = more
         self._node = node
         self._clock = node.clock
         self._wrapups = wrapups
@@ -43,7 +46,7 @@ class Views:
     def view(self, agent: Agent) -> AgentView:
         """As it is now."""
         call = self._call(agent) or self._preview(agent)
-        return AgentView(
+        view = AgentView(
             name=agent.name,
             full_name=agent.full_name,
             state=agent.state.value,
@@ -58,6 +61,7 @@ class Views:
             notice=agent.notice,
             call=call,
         )
+        return self._more(agent, view)
 
     def changed(self, agent: Agent) -> None:
         """Tells the agent's listeners, if there are any."""

@@ -44,6 +44,7 @@ class Wrapups:
         self._put = put
         self._wrap_up_over = wrap_up_over
         self._changed = changed
+        self._kept: dict[str, tuple[Agent, Said]] = {}  # said of calls that go on without their agent
 
     def subject(self, agent: Agent) -> Call | None:
         """The call that the agent may say something of: the one they are on, else the last one."""
@@ -115,6 +116,18 @@ class Wrapups:
 
     def _write(self, agent: Agent, call: Call, said: Said) -> None:
         agent.talked = agent.said = None
+        if self._calls.get(call.attempt) is call:  # transferred: what follows from it is decided at its end
+            self._kept[call.attempt] = agent, said
+            return
+        self._record(agent, call, said)
+
+    def call_ended(self, call: Call) -> None:
+        """Any call is over. What was said of it before is written now, unless another agent had it last."""
+        agent, said = self._kept.pop(call.attempt, (None, None))
+        if agent is not None and said is not None and call.agent_id in (None, agent.id):
+            self._record(agent, call, said)
+
+    def _record(self, agent: Agent, call: Call, said: Said) -> None:
         now, word = self._clock.now(), said.disposition
         becomes = effect(word.meaning, call.history, call.campaign.retry, now, said.callback_at)
         self._put(record.disposed(call, agent, said, becomes, now))

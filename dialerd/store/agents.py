@@ -37,6 +37,7 @@ class Agent:
     phone_trunk: str | None
     login_number: str | None
     has_pin: bool
+    supervisor: bool
     active: bool
     state: str
     state_at: datetime
@@ -104,7 +105,7 @@ async def set_pin(
 async def change(
     pool: Any, tenant_id: int, name: str, by: str, *, phone: str | None = None, phone_trunk: str | None = None,
     full_name: str | None = None, active: bool | None = None, endpoint: str | None = None,
-    queue_names: Sequence[str] = (),
+    queue_names: Sequence[str] = (), supervisor: bool | None = None,
 ) -> Agent:  # fmt: skip
     """What is None or empty stays; `phone_trunk` "": the phone is a PJSIP endpoint again. Raises `NotFound`,
     `Refused`."""
@@ -118,13 +119,15 @@ async def change(
     agent_id = await _id_of(pool, tenant_id, name)
     try:
         async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(_CHANGE, tenant_id, agent_id, phone, phone_trunk, full_name, active, endpoint)
+            await connection.execute(
+                _CHANGE, tenant_id, agent_id, phone, phone_trunk, full_name, active, endpoint, supervisor
+            )
             if queue_names:
                 await connection.execute(_FORGET, agent_id)
                 await connection.execute(_ADD_QUEUES, agent_id, list(queue_names))
             changed = {
                 "phone": phone, "phone_trunk": phone_trunk, "full_name": full_name, "active": active,
-                "endpoint": endpoint, "queues": list(queue_names) or None,
+                "endpoint": endpoint, "queues": list(queue_names) or None, "supervisor": supervisor,
             }  # fmt: skip
             detail = {"agent_id": agent_id, "by": by, **{k: v for k, v in changed.items() if v is not None}}
             await connection.execute(_ADD_EVENT, tenant_id, None, "agent.changed", detail)

@@ -91,6 +91,7 @@ class Campaign:
     recording_share: float
     recording_announcement: str | None
     recording_days: int | None
+    voicemail_sound: str | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -20,6 +20,7 @@ from dialerd.clock import Clock
 from dialerd.core.agentview import Identity
 from dialerd.core.callbacks import CallbackRefused
 from dialerd.core.disposition import DispositionRefused, check_message
+from dialerd.core.featurekeys import VERBS
 from dialerd.core.status import AgentRefused, AgentUnknown, LiveEvent, to_json
 from dialerd.store import callbacks
 from dialerd.store.errors import NotFound
@@ -180,6 +181,7 @@ class AgentDoors:
             "dtmf": lambda: desk.dtmf(who, _text(fields, "digits")),
             **{f"record/{do}": partial(desk.record, who, do) for do in ("start", "stop", "pause", "resume")},
             "disposition": lambda: self._dispose(who, fields, by),
+            **{name: partial(self._in_call, who, name, fields, by) for name in VERBS},
             "preview/next": lambda: desk.preview_next(who, _text(fields, "campaign") or None),
             "preview/skip": lambda: desk.preview_skip(who, _text(fields, "reason"), _seconds(fields)),
             "preview/call": lambda: desk.preview_call(who),
@@ -196,6 +198,11 @@ class AgentDoors:
             raise Problem(409, refused.reason, f"{refused}.", "GET the agent's view for the state.") from None
         except TimeoutError:
             raise Problem(504, "timeout", "The engine did not answer in time.", "The agent's state tells.") from None
+
+    async def _in_call(self, who: str | int, verb: str, fields: Fields, by: str) -> None:
+        """`to`: whom, as core.target reads it; `attempt`: the parked call that is meant."""
+        said = {name: _text(fields, name) for name in ("to", "attempt")}
+        await self._desk.do_in_call(who, verb, said, by)
 
     async def _dispose(self, who: str | int, fields: Fields, by: str) -> None:
         """`disposition` (a code, or its key), perhaps `message`, `at` and `zone` of a callback, and `attempt`: the call

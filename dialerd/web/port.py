@@ -80,6 +80,9 @@ class AgentDesk(Protocol):
     async def record(self, who: str | int, do: str) -> None:
         """`start`, `stop`, `pause` or `resume` the recording of the agent's call."""
 
+    async def do_in_call(self, who: str | int, verb: str, said: Mapping[str, str], by: str) -> None:
+        """One of `core.featurekeys.VERBS`; `said`: `to` (whom) and `attempt`, empty where not given."""
+
     async def dispose(
         self, who: str | int, code: str, by: str, message: str | None, callback_at: datetime | None, attempt: str | None
     ) -> None:

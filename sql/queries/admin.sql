@@ -16,7 +16,7 @@ INSERT INTO campaigns (tenant_id,
     purpose, retry_rules, limits, abandon_lockout_seconds, callback_patience_seconds, filter, order_by,
     serial_interval_seconds, weight, broadcast, flow, local_presence, sticky_caller_id, script, preview_seconds,
     default_disposition, seller_name, seller_number, message_language, opt_out_key, returned, recording,
-    recording_share, recording_announcement, recording_days)
+    recording_share, recording_announcement, recording_days, voicemail_sound)
 SELECT $1,
     s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
     s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
@@ -24,7 +24,7 @@ SELECT $1,
     s.callback_patience_seconds, s.filter, s.order_by, s.serial_interval_seconds, s.weight, s.broadcast, s.flow,
     s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition,
     s.seller_name, s.seller_number, s.message_language, s.opt_out_key, s.returned, s.recording, s.recording_share,
-    s.recording_announcement, s.recording_days
+    s.recording_announcement, s.recording_days, s.voicemail_sound
 FROM jsonb_populate_record(NULL::campaigns, $2) AS s
 RETURNING id;
 
@@ -36,7 +36,7 @@ UPDATE campaigns AS c SET (updated_at,
     purpose, retry_rules, limits, abandon_lockout_seconds, callback_patience_seconds, filter, order_by,
     serial_interval_seconds, weight, broadcast, flow, local_presence, sticky_caller_id, script, preview_seconds,
     default_disposition, seller_name, seller_number, message_language, opt_out_key, returned, recording,
-    recording_share, recording_announcement, recording_days)
+    recording_share, recording_announcement, recording_days, voicemail_sound)
 = (SELECT now(),
     s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
     s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
@@ -44,7 +44,7 @@ UPDATE campaigns AS c SET (updated_at,
     s.callback_patience_seconds, s.filter, s.order_by, s.serial_interval_seconds, s.weight, s.broadcast, s.flow,
     s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition,
     s.seller_name, s.seller_number, s.message_language, s.opt_out_key, s.returned, s.recording, s.recording_share,
-    s.recording_announcement, s.recording_days
+    s.recording_announcement, s.recording_days, s.voicemail_sound
    FROM jsonb_populate_record(c, $3) AS s)
 WHERE c.tenant_id = $1 AND c.id = $2;
 
@@ -61,7 +61,7 @@ SELECT c.id, c.name, c.description, c.state, c.dial_mode, c.pacing_ratio, c.queu
        c.abandon_lockout_seconds, c.callback_patience_seconds, c.filter, c.order_by, c.serial_interval_seconds,
        c.weight, c.broadcast, c.flow, c.local_presence, c.sticky_caller_id, c.script, c.preview_seconds,
        c.default_disposition, c.seller_name, c.seller_number, c.message_language, c.opt_out_key, c.returned,
-       c.recording, c.recording_share, c.recording_announcement, c.recording_days,
+       c.recording, c.recording_share, c.recording_announcement, c.recording_days, c.voicemail_sound,
        c.created_at, c.started_at, c.completed_at,
        COALESCE((SELECT jsonb_agg(jsonb_build_array(w.weekday, left(w.opens::text, 5), left(w.closes::text, 5)))
                  FROM campaign_windows w WHERE w.campaign_id = c.id), '[]') AS windows,
@@ -135,7 +135,7 @@ INSERT INTO agent_queues (agent_id, queue_name) SELECT $1, unnest($2::text[]) ON
 -- name: agents
 -- A tenant's agents with their queues and where they are now.
 SELECT a.id, a.name, a.full_name, a.endpoint, a.phone, a.phone_trunk, a.login_number, a.pin_hash IS NOT NULL AS has_pin,
-       a.active, a.state, a.state_at, a.node,
+       a.supervisor, a.active, a.state, a.state_at, a.node,
        COALESCE((SELECT array_agg(q.queue_name ORDER BY q.queue_name) FROM agent_queues q WHERE q.agent_id = a.id),
                 '{}') AS queues
 FROM agents a WHERE a.tenant_id = $1 ORDER BY a.name;

@@ -41,9 +41,10 @@ SELECT contact_id FROM previews WHERE agent_id = $1;
 UPDATE agents SET pin_hash = $3, login_number = coalesce($4, login_number) WHERE tenant_id = $1 AND id = $2;
 
 -- name: change
--- An agent's phone, trunk (an empty one: none), full name and switch; null leaves a thing as it is.
+-- An agent's phone, trunk (an empty one: none), full name, switch and role; null leaves a thing as it is.
 UPDATE agents SET phone = coalesce($3, phone), phone_trunk = CASE $4 WHEN '' THEN NULL ELSE coalesce($4, phone_trunk) END,
-       full_name = coalesce($5, full_name), active = coalesce($6, active), endpoint = coalesce($7, endpoint)
+       full_name = coalesce($5, full_name), active = coalesce($6, active), endpoint = coalesce($7, endpoint),
+       supervisor = coalesce($8, supervisor)
 WHERE tenant_id = $1 AND id = $2;
 
 -- name: by_name

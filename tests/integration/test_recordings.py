@@ -151,7 +151,8 @@ class Shelf:
         call = await self.pool.fetchval(
             "INSERT INTO attempts (id, tenant_id, campaign_id, contact_id, number_id, e164, node, trunk, state,"
             " outcome, claimed_at, ended_at) SELECT uuid7(), c.tenant_id, c.id, q.id, 0, $1, 'n', 't', 'ended',"
-            " 'connected', $2, $2 FROM campaigns c, contacts q WHERE c.name = $3 LIMIT 1 RETURNING id", NUMBER, at, campaign,
+            " 'connected', $2, $2 FROM campaigns c, contacts q WHERE c.name = $3 LIMIT 1 RETURNING id",
+            NUMBER, at, campaign,
         )  # fmt: skip
         name = ""
         for n in range(count):

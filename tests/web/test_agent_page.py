@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from dialerd import config
 from dialerd.clock import Clock
-from dialerd.core.agentview import Identity
+from dialerd.core.agentview import Identity, ParkedView
 from dialerd.core.status import AgentRefused
 from dialerd.web.agentdoor import COOKIE, AgentDoor
 from dialerd.web.api import routes
@@ -241,3 +241,29 @@ async def view(stream: aiohttp.ClientResponse) -> dict[str, Any]:
         assert line, "the stream ended"
     found: dict[str, Any] = json.loads(line[5:])
     return found
+
+
+async def test_the_page_offers_what_can_be_done_with_a_call_and_passes_on_whom_it_goes_to(
+    desk: FakeDesk, http: httpx.AsyncClient
+) -> None:
+    token = await sign_in(http)
+    desk.shown = replace(ON_CALL, message=True)
+    html = (await http.get("/agent", headers=PAGE)).text
+    assert all(f"/agent/{verb}" in html for verb in ("transfer", "consult", "park", "message"))
+    assert "/agent/complete" not in html
+    for talk, verbs in (("ringing", "complete cancel"), ("consulting", "conference complete cancel")):
+        desk.shown = replace(ON_CALL, talk=talk, third="<b>+358401234567")
+        html = (await http.get("/agent", headers=PAGE)).text
+        assert all(f"/agent/{verb}" in html for verb in verbs.split()) and "/agent/transfer" not in html
+        assert "&lt;b&gt;+358401234567" in html
+    desk.shown = replace(READY, parked=(ParkedView(CALL.attempt or "", "Spring", AINO.number, READY.since, True),))
+    assert "waits for you" in (await http.get("/agent", headers=PAGE)).text
+    await http.post("/agent/pickup", data={"csrf": token, "attempt": CALL.attempt})
+    await http.post("/agent/transfer", data={"csrf": token, "to": " queue:support "})
+    by = f"agent {desk.shown.name}"
+    assert desk.asked[-2:] == [
+        ("do_in_call", 7, "pickup", {"to": "", "attempt": CALL.attempt}, by),
+        ("do_in_call", 7, "transfer", {"to": "queue:support", "attempt": ""}, by),
+    ]
+    reply = await http.post("/agents/agent-7/listen", json={"to": "x\ny"}, headers=BEARER)
+    assert reply.status_code == 422

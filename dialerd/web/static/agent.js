@@ -40,7 +40,7 @@ async function send(form, button) {
     if (reply.status === 401) return location.assign("/agent/login");
     const answer = await reply.json();
     tell(reply.ok ? "" : answer.error.message);
-    if (reply.ok) for (const field of form.querySelectorAll("#digits")) field.value = "";
+    if (reply.ok) for (const field of form.querySelectorAll("#digits, #to")) field.value = "";
   } catch {
     tell("No answer from dialerd. Your call goes on.");
   }
