@@ -35,7 +35,7 @@ class Conversations:
     """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks.
     `nobody_came` is told of each call whose grace is over, `ended` of each conversation before its wrap-up begins,
     `key` of what agents press; `shown` waits, for some turns of the loop, until a reserved agent's page has been told.
-    `stands` is told in which bridge a call stands. `tone`: the sound that an agent hears before a caller's voice."""
+    `tone`: the sound that an agent hears before a caller's voice."""
 
     def __init__(
         self,
@@ -52,7 +52,6 @@ class Conversations:
         ended: Callable[[Agent, Call], None] = lambda agent, call: None,
         key: Callable[[Agent, str], None] = lambda agent, key: None,
         shown: Callable[[Agent], Coroutine[Any, Any, None]] | None = None,
-        stands: Callable[[str, str], None] = lambda attempt, bridge: None,
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -67,7 +66,6 @@ class Conversations:
         self._on_ended = ended
         self._on_key = key
         self._shown = shown
-        self._stands = stands
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -126,14 +124,12 @@ class Conversations:
         agent = self._agents.get(ids.agent_of(bridge))
         call = self._calls.get(attempt)
         if agent is None or call is None:
-            self._stands(attempt, bridge)
             return
         if agent.state is AgentState.RESERVED and agent.attempt == attempt:
             self._agents.step(agent, Do.JOIN)
         if call.state is not State.CONNECTED and call.facts.entered_at is not None:
             call.campaign.connect_ms.append((at - call.facts.entered_at).total_seconds() * 1000)
         self._calls.learn(attempt, Event(Kind.JOINED, at, agent_id=agent.id))
-        self._stands(attempt, bridge)
 
     def call_ended(self, call: Call) -> None:
         """A call is over: its agent goes to wrap-up, or is free again when they never met."""

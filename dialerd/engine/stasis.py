@@ -84,6 +84,8 @@ class Stasis:
         channel = _id(event["channel"])
         if ids.is_attempt(channel):
             self._conversations.joined(channel, _id(event["bridge"]), at)
+            if self._recordings is not None:
+                self._recordings.entered(channel, _id(event["bridge"]))
 
     def _recorded(self, event: Mapping[str, Any], at: datetime) -> None:
         if self._recordings is not None:
