@@ -35,8 +35,8 @@ class Conversations:
     """Joins calls to agents. Methods are called from the event handlers and never wait; requests run as tasks.
     `nobody_came` is told of each call whose grace is over, `ended` of each conversation before its wrap-up begins,
     `key` of what agents press; `shown` waits, for some turns of the loop, until a reserved agent's page has been told.
-    `stands` is told in which bridge a call stands. `tone`: the sound that an agent hears before a caller's voice. `say`
-    begins the safe-harbour message; false: the dialplan has to."""
+    `tone`: the sound that an agent hears before a caller's voice. `say` begins the safe-harbour message; false: the
+    dialplan has to."""
 
     def __init__(
         self,
@@ -54,7 +54,6 @@ class Conversations:
         key: Callable[[Agent, str], None] = lambda agent, key: None,
         shown: Callable[[Agent], Coroutine[Any, Any, None]] | None = None,
         say: Callable[[Call], bool] = lambda call: False,
-        stands: Callable[[str, str], None] = lambda attempt, bridge: None,
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -70,7 +69,6 @@ class Conversations:
         self._on_key = key
         self._shown = shown
         self._say = say
-        self._stands = stands
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -131,14 +129,12 @@ class Conversations:
         agent = self._agents.get(ids.agent_of(bridge))
         call = self._calls.get(attempt)
         if agent is None or call is None:
-            self._stands(attempt, bridge)
             return
         if agent.state is AgentState.RESERVED and agent.attempt == attempt:
             self._agents.step(agent, Do.JOIN)
         if call.state is not State.CONNECTED and call.facts.entered_at is not None:
             call.campaign.connect_ms.append((at - call.facts.entered_at).total_seconds() * 1000)
         self._calls.learn(attempt, Event(Kind.JOINED, at, agent_id=agent.id))
-        self._stands(attempt, bridge)
 
     def call_ended(self, call: Call) -> None:
         """A call is over: its agent goes to wrap-up, or is free again when they never met."""

@@ -104,7 +104,6 @@ class Engine:
             lambda call: self._attendant.begin_flow(call), self._legs, config.agents.tone,
             lambda agent, call: self.agency.talk_ended(agent, call), lambda agent, key: self.agency.key(agent, key),
             lambda agent: self.agency.shown(agent), lambda call: self._attendant.say_message(call),
-            lambda attempt, bridge: self.agency.recordings.entered(attempt, bridge),
         )  # fmt: skip
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,
@@ -133,6 +132,7 @@ class Engine:
         )  # fmt: skip
         guests = lambda: logins.channels() | back.channels()  # noqa: E731
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, guests, in_call)
+        self._reconciler.stands = self.agency.recordings.seen
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 

@@ -59,6 +59,7 @@ class Reconciler:
         self._guests = guests
         self._in_call = in_call
         self._wanted = asyncio.Event()
+        self.stands: Callable[[str, str], None] = lambda attempt, bridge: None  # told where each call with an agent is
         self.done = False
 
     def needed(self) -> None:
@@ -180,6 +181,7 @@ class Reconciler:
                 partner.on_hold = holder is not None
                 partner.has_room = partner.has_room or partner.on_hold
                 self._put_together(call, partner, partner.bridge)
+                self.stands(call.attempt, bridge)
             elif not call.waits and not call.in_flow:
                 call.agent_id = None
                 alone.append(call)

@@ -8,6 +8,7 @@ business of `engine.mover`. Where it may not, or cannot, be recorded, the call g
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,21 +71,26 @@ class Recordings:
         self._names: dict[str, _Taped] = {}
         self._entering: dict[str, asyncio.Future[None]] = {}
         self._announcing: dict[str, asyncio.Future[bool]] = {}
+        self._unheard: list[str] = []  # announcements that were under way when ARI was lost
 
     # -- what the events tell -------------------------------------------------------------------------------------
 
     def entered(self, attempt: str, bridge: str) -> None:
-        """A call stands in this bridge; told again and again, by events and by reconcile."""
+        """A call came into this bridge just now."""
         call = self._node.calls.get(attempt)
-        if call is None or call.campaign.recording == "never":
-            return
-        tape = self._tape(call)
-        if tape.bridge != bridge:
+        if call is not None and call.campaign.recording != "never":
+            tape = self._tape(call)
             tape.bridge, tape.moves = bridge, tape.moves + 1
-        if ids.agent_of(bridge) is None or tape.name is not None or tape.over or tape.lock.locked():
-            return
-        if tape.why or (call.facts.link_lost and not tape.looked):
-            self._node.spawn(self._begin(tape), f"recording of {attempt}")
+            self._consider(tape)
+
+    def seen(self, attempt: str, bridge: str) -> None:
+        """Reconcile saw a call in this bridge, a moment ago: what events have said since is newer."""
+        call = self._node.calls.get(attempt)
+        if call is not None and call.campaign.recording != "never":
+            tape = self._tape(call)
+            tape.bridge = tape.bridge or bridge
+            if tape.bridge == bridge:
+                self._consider(tape)
 
     def call_ended(self, call: Call) -> None:
         """Any call is over; Asterisk ends the recording by itself."""
@@ -123,11 +129,14 @@ class Recordings:
     def ari_changed(self) -> None:
         """ARI came or went: ends may have gone unheard. What is not recorded any more begins again by reconcile."""
         if not self._ari.up:
+            for tape in self._taped.values():
+                tape.bridge = ""  # until reconcile has seen it
+            self._unheard += self._announcing
             waiting: list[asyncio.Future[Any]] = [*self._announcing.values(), *self._entering.values()]
             for future in waiting:
                 if not future.done():
                     future.set_exception(AriUnreachable("the connection to ARI was lost"))
-        if self._ari.up:
+        else:
             self._mover.wake()
             self._node.spawn(self._compare(), "recordings compared")
 
@@ -172,6 +181,13 @@ class Recordings:
         self._note(tape, "recording.resumed", tape.name)
 
     # -- how it begins --------------------------------------------------------------------------------------------
+
+    def _consider(self, tape: _Taped) -> None:
+        bridge, call = tape.bridge, tape.call
+        if ids.agent_of(bridge) is None or tape.name is not None or tape.over or tape.lock.locked():
+            return
+        if tape.why or (call.facts.link_lost and not tape.looked):
+            self._node.spawn(self._begin(tape), f"recording of {call.attempt}")
 
     async def _begin(self, tape: _Taped) -> None:
         async with tape.lock:
@@ -314,7 +330,11 @@ class Recordings:
             log.warning("recording.not_undone", recording=name, error=str(error) or type(error).__name__)
 
     async def _compare(self) -> None:
-        """What we believe to be recorded, and is not: its end went unheard."""
+        """What we believe to be recorded, and is not: its end went unheard. And announcements that begin again."""
+        unheard, self._unheard = self._unheard, []
+        for playback in unheard:
+            with suppress(AriError, AriUnreachable):
+                await self._ari.stop_playing(playback)
         for name in list(self._names):
             try:
                 if not await self._ari.is_recording(name):

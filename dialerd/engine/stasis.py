@@ -109,6 +109,8 @@ class Stasis:
             self._conversations.joined(channel, _id(event["bridge"]), at)
             if self._in_call is not None:
                 self._in_call.entered(channel, _id(event["bridge"]))
+            if self._recordings is not None:
+                self._recordings.entered(channel, _id(event["bridge"]))
 
 
 def _id(thing: Mapping[str, Any]) -> str:

@@ -252,9 +252,8 @@ async def test_a_place_that_does_not_erase_leaves_the_recording_on_record_as_it_
     [
         (None, 200, 0, 10239), ("bytes=0-", 200, 0, 10239), ("bytes=10-19", 206, 10, 19),
         ("bytes=10000-", 206, 10000, 10239), ("bytes=-100", 206, 10140, 10239), ("bytes=0-999999", 200, 0, 10239),
-        ("bytes=5-4", 200, 0, 10239),
-        ("bytes=0-1,5-6", 200, 0, 10239), ("lines=1-2", 200, 0, 10239), ("bytes=-", 200, 0, 10239),
-        ("bytes=-99999", 200, 0, 10239), ("bytes=١-٢", 200, 0, 10239),
+        ("bytes=5-4", 200, 0, 10239), ("bytes=0-1,5-6", 200, 0, 10239), ("lines=1-2", 200, 0, 10239),
+        ("bytes=-", 200, 0, 10239), ("bytes=-99999", 200, 0, 10239), ("bytes=١-٢", 200, 0, 10239),
     ],
 )  # fmt: skip
 async def test_a_range_is_that_part_and_what_is_none_is_everything(

@@ -37,6 +37,11 @@ VIEWS = {
     "offline": replace(READY, state="offline"),
     "on_call": ON_CALL,
     "held": replace(ON_CALL, on_hold=True, muted=True, pause_after="lunch"),
+    **{
+        f"record_{word}": replace(ON_CALL, call=replace(CALL, records="demand", recording=word))
+        for word in ("", "announcing", "recording", "paused", "refused")
+    },
+    "record_required": replace(ON_CALL, call=replace(CALL, records="always", recording="recording")),
     "wrap_up": replace(ON_CALL, state="wrap_up", call=replace(CALL, until=NOW + timedelta(seconds=22))),
     "paused": replace(READY, state="paused", reason="lunch"),
     "preview": replace(

@@ -31,7 +31,7 @@ PAGE = {"accept": "text/html"}
 NO_REDIS: object = None
 OPERATORS = (
     "/", "/status", "/agents", "/events", "/contacts", "/api/callbacks", "/api/dispositions", "/api/numbers",
-    "/api/stats/numbers-summary", "/agents/agent-7/view", "/agent/events?agent=agent-7",
+    "/api/stats/numbers-summary", "/recordings", "/agents/agent-7/view", "/agent/events?agent=agent-7",
 )  # fmt: skip
 
 
@@ -160,6 +160,10 @@ async def test_a_verb_needs_the_pages_own_form(http: httpx.AsyncClient, desk: Fa
         ("preview/next", {"campaign": "3"}, ("preview_next", "3")),
         ("preview/skip", {"reason": "busy", "after_seconds": "60"}, ("preview_skip", "busy", 60.0)),
         ("preview/call", {}, ("preview_call",)),
+        ("record/start", {}, ("record", "start")),
+        ("record/stop", {}, ("record", "stop")),
+        ("record/pause", {}, ("record", "pause")),
+        ("record/resume", {}, ("record", "resume")),
     ],
 )
 async def test_page_and_api_have_the_same_verbs(
@@ -215,6 +219,28 @@ async def test_the_page_offers_to_call_or_skip_the_contact_that_is_looked_at(
     text = (await http.get("/agent", headers=PAGE)).text
     assert "Aino Virtanen" in text and "/agent/preview/call" in text and "/agent/preview/skip" in text
     assert "/agent/hold" not in text and "/agent/disposition" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "offered", "says"),
+    [
+        ("on_call", set(), ""),
+        ("record_", {"start"}, ""),
+        ("record_announcing", {"stop"}, "They are told that the call is recorded"),
+        ("record_recording", {"pause", "stop"}, "Recording"),
+        ("record_paused", {"resume", "stop"}, "The recording is paused"),
+        ("record_refused", set(), "This call may not be recorded"),
+        ("record_required", {"pause"}, "Recording"),
+    ],
+)
+async def test_the_page_offers_what_may_be_done_about_the_recording(
+    http: httpx.AsyncClient, desk: FakeDesk, name: str, offered: set[str], says: str
+) -> None:
+    desk.shown = VIEWS[name]
+    await sign_in(http)
+    text = (await http.get("/agent", headers=PAGE)).text
+    assert {do for do in ("start", "stop", "pause", "resume") if f"/agent/record/{do}" in text} == offered
+    assert says in text
 
 
 async def test_the_stream_brings_each_change_as_data_or_as_the_pages_part(desk: FakeDesk) -> None:
