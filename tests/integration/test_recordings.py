@@ -85,13 +85,34 @@ async def test_what_is_put_in_is_read_back_whole_or_in_part_until_it_is_erased(p
     assert failed.value.reason == "missing"
 
 
-@pytest.mark.parametrize(
-    "key", ["../../etc/passwd", "1/2026/11/25/../x.wav", "/etc/passwd", "", KEY + "\n", "1//" + KEY]
-)
+HOSTILE = ("../canary", "1/2026/11/25/../../../../../canary", "{canary}", "", KEY + "\n", "1//" + KEY)
+
+
+@pytest.mark.parametrize("key", HOSTILE)
 async def test_a_key_that_we_did_not_make_is_refused(place: Place, tmp_path: Path, key: str) -> None:
+    """Harmless also where the check is broken: what these keys lead to is this test's own."""
+    canary = tmp_path / "canary"
+    canary.write_text("untouched")
+    key = key.format(canary=canary)
     for work in (place.put(key, source(tmp_path), SHA), place.read(key, 0, 1), place.erase(key)):
         with pytest.raises(ArchiveFailed, match="not the key of a recording"):
             await work
+    assert canary.read_text() == "untouched"
+
+
+@pytest.mark.parametrize("key", ["../canary", "1/2026/11/25/../../../../../canary", "{canary}", ""])
+async def test_a_folder_does_not_leave_itself_even_for_a_key_that_passed_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    canary = tmp_path / "canary"
+    canary.write_text("untouched")
+    monkeypatch.setattr("dialerd.archive.folder.checked", lambda key: key)
+    folder = Folder(tmp_path / "kept")
+    key = key.format(canary=canary)
+    for work in (folder.put(key, source(tmp_path), SHA), folder.read(key, 0, 1), folder.erase(key)):
+        with pytest.raises(ArchiveFailed, match="not below the folder"):
+            await work
+    assert canary.read_text() == "untouched"
 
 
 async def test_a_bucket_that_is_away_or_not_there_says_which(tmp_path: Path, bucket_server: BucketServer) -> None:
@@ -106,9 +127,10 @@ async def test_a_bucket_that_is_away_or_not_there_says_which(tmp_path: Path, buc
 
 async def test_a_link_in_the_place_of_a_recording_is_not_followed(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
+    (tmp_path / "elsewhere").write_text("not a recording")
     path = tmp_path / KEY
     path.parent.mkdir(parents=True)
-    path.symlink_to("/etc/passwd")
+    path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ArchiveFailed):
         await folder.read(KEY, 0, 10)
 
