@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -19,7 +20,7 @@ from dialerd.archive.folder import Folder
 from dialerd.archive.place import ArchiveFailed, Place, digest, key_of
 from dialerd.archive.places import Places
 from dialerd.core import recording
-from dialerd.engine.mover import forget
+from dialerd.engine.mover import Mover, forget
 from dialerd.store import recordings as store
 from dialerd.store import retention, tenants
 from dialerd.store.errors import NotFound, Refused
@@ -400,3 +401,37 @@ async def test_the_terminal_lists_fetches_holds_against_the_checksum_and_deletes
     assert all(event["by"].startswith("dialer-admin:") for event in played)
     warned = await admin("campaign", "update", "c", "--recording", "always", "--profile", "FI")
     assert "no call will be recorded" in warned.err
+
+
+class _Ari:
+    """Asterisk's folder with one file in it."""
+
+    async def read_recording(self, name: str) -> AsyncIterator[bytes]:
+        for start in range(0, len(SOUND), 1000):
+            yield SOUND[start : start + 1000]
+
+
+class _Damaging(Folder):
+    """A disk that changes what is written to it."""
+
+    async def put(self, key: str, source: Path, sha256: str) -> None:
+        source.write_bytes(source.read_bytes()[:-1] + b"?")
+        await super().put(key, source, sha256)
+
+
+@pytest.mark.parametrize(("kind", "damaged"), [(Folder, False), (_Damaging, True)])
+async def test_what_is_read_back_otherwise_than_it_was_written_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Folder], damaged: bool
+) -> None:
+    recordings = config.Recordings(folder=str(tmp_path / "kept"))
+    node: Any = SimpleNamespace(config=SimpleNamespace(recordings=recordings))
+    ari: Any = _Ari()
+    mover = Mover(node, ari)
+    monkeypatch.setattr(mover.places, "get", lambda name: kind(tmp_path / "kept"))
+    if damaged:
+        with pytest.raises(ArchiveFailed) as failed:
+            await mover._keep(NAME, KEY)
+        assert failed.value.reason == "damaged"
+    else:
+        assert await mover._keep(NAME, KEY) == (len(SOUND), 0.0, SHA)
+    assert list((tmp_path / "kept" / "incoming").iterdir()) == []
