@@ -22,11 +22,11 @@ class Folder:
 
     async def put(self, key: str, source: Path, sha256: str) -> None:
         """The rename and the folder's entry are on disk when this returns."""
-        await asyncio.to_thread(self._put, self._root / checked(key), source)
+        await asyncio.to_thread(self._put, self._path(key), source)
 
     async def read(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
         """Opens before it returns: a file that is deleted meanwhile is read to its end."""
-        path = self._root / checked(key)
+        path = self._path(key)
         try:
             file = await asyncio.to_thread(_open, path)
         except OSError as error:
@@ -35,7 +35,7 @@ class Folder:
 
     async def erase(self, key: str) -> None:
         """Its folders stay."""
-        path = self._root / checked(key)
+        path = self._path(key)
         try:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         except OSError as error:
@@ -43,6 +43,13 @@ class Folder:
 
     async def close(self) -> None:
         """Nothing is kept open."""
+
+    def _path(self, key: str) -> Path:
+        """Below the root, whatever the key's check lets through: what is put there replaces what is there."""
+        path = self._root / checked(key)
+        if not Path(os.path.normpath(path)).is_relative_to(self._root) or path == self._root:
+            raise ArchiveFailed("refused", f"not below the folder of recordings: {key[:80]!r}")
+        return path
 
     def _put(self, path: Path, source: Path) -> None:
         try:

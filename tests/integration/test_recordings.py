@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -19,7 +20,7 @@ from dialerd.archive.folder import Folder
 from dialerd.archive.place import ArchiveFailed, Place, digest, key_of
 from dialerd.archive.places import Places
 from dialerd.core import recording
-from dialerd.engine.mover import forget
+from dialerd.engine.mover import Mover, forget
 from dialerd.store import recordings as store
 from dialerd.store import retention, tenants
 from dialerd.store.errors import NotFound, Refused
@@ -85,15 +86,34 @@ async def test_what_is_put_in_is_read_back_whole_or_in_part_until_it_is_erased(p
     assert failed.value.reason == "missing"
 
 
-# Where a guard that is broken would write must be a place that nobody misses.
-@pytest.mark.parametrize(
-    "key", ["../outside.wav", "1/2026/11/25/../x.wav", "{folder}/outside.wav", "", KEY + "\n", "1//" + KEY]
-)
+HOSTILE = ("../canary", "1/2026/11/25/../../../../../canary", "{canary}", "", KEY + "\n", "1//" + KEY)
+
+
+@pytest.mark.parametrize("key", HOSTILE)
 async def test_a_key_that_we_did_not_make_is_refused(place: Place, tmp_path: Path, key: str) -> None:
-    key = key.replace("{folder}", str(tmp_path))
+    """Harmless also where the check is broken: what these keys lead to is this test's own."""
+    canary = tmp_path / "canary"
+    canary.write_text("untouched")
+    key = key.format(canary=canary)
     for work in (place.put(key, source(tmp_path), SHA), place.read(key, 0, 1), place.erase(key)):
         with pytest.raises(ArchiveFailed, match="not the key of a recording"):
             await work
+    assert canary.read_text() == "untouched"
+
+
+@pytest.mark.parametrize("key", ["../canary", "1/2026/11/25/../../../../../canary", "{canary}", ""])
+async def test_a_folder_does_not_leave_itself_even_for_a_key_that_passed_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    canary = tmp_path / "canary"
+    canary.write_text("untouched")
+    monkeypatch.setattr("dialerd.archive.folder.checked", lambda key: key)
+    folder = Folder(tmp_path / "kept")
+    key = key.format(canary=canary)
+    for work in (folder.put(key, source(tmp_path), SHA), folder.read(key, 0, 1), folder.erase(key)):
+        with pytest.raises(ArchiveFailed, match="not below the folder"):
+            await work
+    assert canary.read_text() == "untouched"
 
 
 async def test_a_bucket_that_is_away_or_not_there_says_which(tmp_path: Path, bucket_server: BucketServer) -> None:
@@ -108,6 +128,7 @@ async def test_a_bucket_that_is_away_or_not_there_says_which(tmp_path: Path, buc
 
 async def test_a_link_in_the_place_of_a_recording_is_not_followed(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
+    (tmp_path / "elsewhere").write_text("not a recording")
     path = tmp_path / KEY
     path.parent.mkdir(parents=True)
     (tmp_path / "other").write_text("a secret")
@@ -381,3 +402,37 @@ async def test_the_terminal_lists_fetches_holds_against_the_checksum_and_deletes
     assert all(event["by"].startswith("dialer-admin:") for event in played)
     warned = await admin("campaign", "update", "c", "--recording", "always", "--profile", "FI")
     assert "no call will be recorded" in warned.err
+
+
+class _Ari:
+    """Asterisk's folder with one file in it."""
+
+    async def read_recording(self, name: str) -> AsyncIterator[bytes]:
+        for start in range(0, len(SOUND), 1000):
+            yield SOUND[start : start + 1000]
+
+
+class _Damaging(Folder):
+    """A disk that changes what is written to it."""
+
+    async def put(self, key: str, source: Path, sha256: str) -> None:
+        source.write_bytes(source.read_bytes()[:-1] + b"?")
+        await super().put(key, source, sha256)
+
+
+@pytest.mark.parametrize(("kind", "damaged"), [(Folder, False), (_Damaging, True)])
+async def test_what_is_read_back_otherwise_than_it_was_written_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Folder], damaged: bool
+) -> None:
+    recordings = config.Recordings(folder=str(tmp_path / "kept"))
+    node: Any = SimpleNamespace(config=SimpleNamespace(recordings=recordings))
+    ari: Any = _Ari()
+    mover = Mover(node, ari)
+    monkeypatch.setattr(mover.places, "get", lambda name: kind(tmp_path / "kept"))
+    if damaged:
+        with pytest.raises(ArchiveFailed) as failed:
+            await mover._keep(NAME, KEY)
+        assert failed.value.reason == "damaged"
+    else:
+        assert await mover._keep(NAME, KEY) == (len(SOUND), 0.0, SHA)
+    assert list((tmp_path / "kept" / "incoming").iterdir()) == []
