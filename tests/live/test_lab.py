@@ -157,7 +157,7 @@ async def test_through_the_dialplan_the_invite_carries_the_attempt_and_the_fallb
     lab: Lab,
 ) -> None:
     async with Manager(lab) as manager:
-        attempt = await manager.originate(f"Local/{number(Behaviour.BUSY, 78)}@dialerd-out/n")
+        attempt = await manager.originate(f"Local/{number(Behaviour.BUSY, 78)}@dialerd-out/n", ours=True)
         assert (await manager.hangup(attempt))["Cause"] == "17"
         assert manager.dial_status(attempt) == ["BUSY"]
     [invite] = [i for i in lab.invites() if i.number == number(Behaviour.BUSY, 78)]
