@@ -214,6 +214,7 @@ _RESULTS: Mapping[str, str] = {
     Outcome.ABANDONED: "answered",
     Outcome.HUNG_UP: "answered",
     Outcome.MACHINE: "answered",
+    Outcome.MESSAGE_LEFT: "answered",
     Outcome.PLAYED: "answered",
     Outcome.NO_ANSWER: "no_answer",
     Outcome.BUSY: "busy",

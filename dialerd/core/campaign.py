@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from dialerd.core import filters, limits, phone, retry
+from dialerd.core import filters, limits, machines, phone, retry
 from dialerd.core.calendar import Window
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import NAME as FLOW_NAME
@@ -103,6 +103,9 @@ class Draft:
     sticky_caller_id: bool = False  # whoever was called before sees the same caller ID, when it is free
     script: str = ""  # what agents read, as plain text
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
+    machine_parameters: Mapping[str, int] = field(default_factory=dict)  # of AMD(), as core.machines has them
+    machine_message: str | None = None  # the sound file that machines hear after their beep
+    machine_wait_seconds: int = 45  # for the end of a machine's greeting; then it is hung up
     default_disposition: str = NONE  # what a call is given of which its agent says nothing
 
 
@@ -141,8 +144,6 @@ def check(draft: Draft) -> None:
         problems.append(("dial_mode", f"one of {', '.join(MODES)}"))
     elif draft.dial_mode not in MODES_READY:
         problems.append(("dial_mode", f"this version has no {draft.dial_mode} pacing yet: {' or '.join(MODES_READY)}"))
-    if draft.machine_detection not in ("off", "drop"):
-        problems.append(("machine_detection", "off or drop"))
     if draft.purpose not in PURPOSES:
         problems.append(("purpose", f"one of {', '.join(PURPOSES)}"))
     if draft.caller_id is not None and not phone.DIALABLE.match(draft.caller_id):
@@ -159,10 +160,12 @@ def check(draft: Draft) -> None:
         ("serial_interval_seconds", draft.serial_interval_seconds or 0.0, 0, 86400),
         ("weight", draft.weight, 1, 1000),
         ("preview_seconds", draft.preview_seconds, 10, 3600),
+        ("machine_wait_seconds", draft.machine_wait_seconds, 5, 120),
     ):
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))
     problems += _problems_of_broadcast(draft) + _problems_of_rules(draft) + _problems_for_agents(draft)
+    problems += _problems_of_machines(draft)
     if problems:
         raise CampaignRefused(problems)
 
@@ -181,6 +184,22 @@ def _problems_of_broadcast(draft: Draft) -> list[tuple[str, str]]:
         problems.append(("broadcast", "a sound file as Asterisk names it, without its ending: letters, digits, _ - /"))
     if draft.dial_mode in MODES and draft.dial_mode != "power":
         problems.append(("broadcast", f"a campaign without agents is dialled in mode power, not {draft.dial_mode}"))
+    return problems
+
+
+def _problems_of_machines(draft: Draft) -> list[tuple[str, str]]:
+    problems = []
+    if draft.machine_detection not in machines.MODES:
+        problems.append(("machine_detection", f"one of {', '.join(machines.MODES)}"))
+    if draft.machine_message is not None and not _SOUND.match(draft.machine_message):
+        problems.append(("machine_message", "a sound file as Asterisk names it, without its ending: letters, digits, "
+                         "_ - /"))  # fmt: skip
+    if draft.machine_message is None and draft.machine_detection == "message":
+        problems.append(("machine_message", "machine_detection message wants the sound file that machines hear"))
+    try:
+        machines.check(draft.machine_parameters)
+    except machines.ParameterRefused as error:
+        problems.append(("machine_parameters", str(error)))
     return problems
 
 

@@ -11,6 +11,7 @@ class Outcome(StrEnum):
     HUNG_UP = "hung_up"  # a live answer that hung up before the grace was over
     PLAYED = "played"  # a live answer of a broadcast, which heard its message, perhaps not to the end
     MACHINE = "machine"
+    MESSAGE_LEFT = "message_left"  # a machine, which heard the campaign's message after its greeting
     BUSY = "busy"
     NO_ANSWER = "no_answer"
     REJECTED = "rejected"  # the called party or its network said no
@@ -26,6 +27,7 @@ REACHED = LIVE_ANSWERS | {Outcome.PLAYED}  # a person answered
 
 NORMAL_CLEARING = 16
 NOT_PLAYED = 79  # "service or option not implemented": our dialplan ends a broadcast so whose sound file is not there
+MESSAGE_LEFT = 31  # "normal, unspecified": our dialplan ends a call so whose machine heard the whole message
 # Q.850 (ITU-T), as Asterisk's Hangup event gives it in `Cause`.
 _OF_CAUSE = {
     1: Outcome.INVALID,  # unallocated number (SIP 404)

@@ -60,6 +60,7 @@ _OF_OUTCOME = {
     Outcome.NOT_SENT: _S.FAILED,
     Outcome.NO_ANSWER: _S.MISSED,
     Outcome.MACHINE: _S.MISSED,
+    Outcome.MESSAGE_LEFT: _S.MISSED,
     Outcome.HUNG_UP: _S.HANGUP,
     Outcome.ABANDONED: _S.HANGUP,
     Outcome.REJECTED: _S.HANGUP,

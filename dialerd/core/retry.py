@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 from dialerd.core.causes import Outcome
 
-# A person was reached, or said no. `unknown` is here because of rule 1: an attempt whose fate is lost is never dialled
-# again by itself.
-FINAL = frozenset({Outcome.CONNECTED, Outcome.PLAYED, Outcome.ABANDONED, Outcome.UNKNOWN, Outcome.REJECTED})
+# A person was reached, or said no; or a machine has the message. `unknown` is here because of rule 1: an attempt whose
+# fate is lost is never dialled again by itself.
+FINAL = frozenset({
+    Outcome.CONNECTED, Outcome.PLAYED, Outcome.MESSAGE_LEFT, Outcome.ABANDONED, Outcome.UNKNOWN, Outcome.REJECTED,
+})  # fmt: skip
 NEVER = frozenset({Outcome.UNKNOWN, Outcome.NOT_SENT})  # no rule may be made for these
 MAX_DELAY_SECONDS = 365 * 86_400
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

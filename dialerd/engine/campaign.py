@@ -30,6 +30,7 @@ _COUNTED_AS = {
     Outcome.HUNG_UP: "hung_up",
     Outcome.PLAYED: "played",
     Outcome.MACHINE: "machines",
+    Outcome.MESSAGE_LEFT: "machines",
     Outcome.BUSY: "busy",
     Outcome.NO_ANSWER: "no_answer",
 }  # every other outcome: failed
@@ -66,6 +67,9 @@ class Campaign:
     flow_problem: str = ""  # why it cannot: then nothing is dialled
     script: str = ""  # what agents read
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
+    machine_parameters: Mapping[str, int] = field(default_factory=dict)  # of AMD(), as core.machines has them
+    machine_message: str | None = None  # what machines hear after their beep
+    machine_wait_seconds: int = 45  # for the end of a machine's greeting
     default_disposition: str = NONE  # of a call of which its agent says nothing
     allowance: Allowance = field(default_factory=Allowance)
     grace_seconds: float = 2.0  # that an answered call may wait for an agent
@@ -138,7 +142,7 @@ _SAME = (
     "name", "state", "dial_mode", "queue_name", "trunk", "caller_id", "max_concurrent_calls", "ring_timeout_seconds",
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
     "serial_interval_seconds", "weight", "tenant_max_calls", "broadcast", "flow", "script", "preview_seconds",
-    "default_disposition",
+    "default_disposition", "machine_parameters", "machine_message", "machine_wait_seconds",
 )  # fmt: skip
 _SETTINGS = (*_SAME, "flow_script", "flow_problem", "retry", "terms", "allowance", "grace_seconds")
 

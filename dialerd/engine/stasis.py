@@ -16,8 +16,8 @@ log = structlog.get_logger(__name__)
 
 
 class Stasis:
-    """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
-    `login_arrived(channel, from)` is told of these."""
+    """Two sides, one app: `customer,<attempt>,<AMD verdict>,<AMD cause>` and `agent,<agent id>`; and `login`, an agent
+    who calls. `login_arrived(channel, from)` is told of these."""
 
     def __init__(
         self,
@@ -45,7 +45,8 @@ class Stasis:
     def _start(self, event: Mapping[str, Any], at: datetime) -> None:
         channel, args = _id(event["channel"]), event["args"]
         if args[:1] == ["customer"] and args[1] == channel and ids.is_attempt(channel):
-            self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
+            machine, cause = ([_text(each)[:40] for each in args[2:4]] + ["", ""])[:2]
+            self._conversations.customer_arrived(channel, at, machine, cause)
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
         elif args == ["login"]:

@@ -1,7 +1,7 @@
 """Campaigns and tenants as an operator sees and changes them; every change leaves its row in call_events."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time
 from typing import Any
@@ -82,6 +82,9 @@ class Campaign:
     script: str
     preview_seconds: int
     default_disposition: str
+    machine_parameters: Mapping[str, int]
+    machine_message: str | None
+    machine_wait_seconds: int
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

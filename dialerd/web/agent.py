@@ -178,6 +178,7 @@ class AgentDoors:
             "unmute": lambda: desk.unmute(who),
             "dtmf": lambda: desk.dtmf(who, _text(fields, "digits")),
             "disposition": lambda: self._dispose(who, fields, by),
+            "machine": lambda: desk.machine(who, by, _text(fields, "attempt") or None),
             "preview/next": lambda: desk.preview_next(who, _text(fields, "campaign") or None),
             "preview/skip": lambda: desk.preview_skip(who, _text(fields, "reason"), _seconds(fields)),
             "preview/call": lambda: desk.preview_call(who),

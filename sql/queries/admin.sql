@@ -15,13 +15,14 @@ INSERT INTO campaigns (tenant_id,
     max_concurrent_calls, ring_timeout_seconds, wrap_up_seconds, machine_detection, legal_profile, skip_holidays,
     purpose, retry_rules, limits, abandon_lockout_seconds, callback_patience_seconds, filter, order_by,
     serial_interval_seconds, weight, broadcast, flow, local_presence, sticky_caller_id, script, preview_seconds,
-    default_disposition)
+    default_disposition, machine_parameters, machine_message, machine_wait_seconds)
 SELECT $1,
     s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
     s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
     s.legal_profile, s.skip_holidays, s.purpose, s.retry_rules, s.limits, s.abandon_lockout_seconds,
     s.callback_patience_seconds, s.filter, s.order_by, s.serial_interval_seconds, s.weight, s.broadcast, s.flow,
-    s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition
+    s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition,
+    s.machine_parameters, s.machine_message, s.machine_wait_seconds
 FROM jsonb_populate_record(NULL::campaigns, $2) AS s
 RETURNING id;
 
@@ -32,13 +33,14 @@ UPDATE campaigns AS c SET (updated_at,
     max_concurrent_calls, ring_timeout_seconds, wrap_up_seconds, machine_detection, legal_profile, skip_holidays,
     purpose, retry_rules, limits, abandon_lockout_seconds, callback_patience_seconds, filter, order_by,
     serial_interval_seconds, weight, broadcast, flow, local_presence, sticky_caller_id, script, preview_seconds,
-    default_disposition)
+    default_disposition, machine_parameters, machine_message, machine_wait_seconds)
 = (SELECT now(),
     s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
     s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
     s.legal_profile, s.skip_holidays, s.purpose, s.retry_rules, s.limits, s.abandon_lockout_seconds,
     s.callback_patience_seconds, s.filter, s.order_by, s.serial_interval_seconds, s.weight, s.broadcast, s.flow,
-    s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition
+    s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition,
+    s.machine_parameters, s.machine_message, s.machine_wait_seconds
    FROM jsonb_populate_record(c, $3) AS s)
 WHERE c.tenant_id = $1 AND c.id = $2;
 
@@ -54,7 +56,7 @@ SELECT c.id, c.name, c.description, c.state, c.dial_mode, c.pacing_ratio, c.queu
        c.machine_detection, c.legal_profile, c.skip_holidays, c.purpose, c.retry_rules, c.limits,
        c.abandon_lockout_seconds, c.callback_patience_seconds, c.filter, c.order_by, c.serial_interval_seconds,
        c.weight, c.broadcast, c.flow, c.local_presence, c.sticky_caller_id, c.script, c.preview_seconds,
-       c.default_disposition, c.created_at, c.started_at, c.completed_at,
+       c.default_disposition, c.machine_parameters, c.machine_message, c.machine_wait_seconds, c.created_at, c.started_at, c.completed_at,
        COALESCE((SELECT jsonb_agg(jsonb_build_array(w.weekday, left(w.opens::text, 5), left(w.closes::text, 5)))
                  FROM campaign_windows w WHERE w.campaign_id = c.id), '[]') AS windows,
        (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id) AS contacts,
