@@ -73,7 +73,8 @@ async def run(config: Config, verbs: Mapping[str, Verb]) -> int:
         redis = connection.connect(config.redis)
         stack.push_async_callback(redis.aclose)
         engine = Engine(config, clock, redis)
-        desk = FrontDesk(engine.desk, Lookups(lambda: engine.pool, config.callerids.foreign_tenant))
+        lookups = Lookups(lambda: engine.pool, config.callerids.foreign_tenant, engine.caller, clock)
+        desk = FrontDesk(engine.desk, lookups)
         # What every door asks: the same answers within the same limits.
         limited = LimitedDesk(desk, config.callerids, engine.caller)
         agi = FastAgiServer(config.fastagi, verbs, limited)

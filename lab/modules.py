@@ -23,7 +23,8 @@ chan_pjsip
 """
 
 _PBX = """
-app_amd app_stasis res_musiconhold cdr_csv chan_bridge_media func_hangupcause res_speech res_agi
+app_amd app_stasis res_musiconhold cdr_csv chan_bridge_media func_hangupcause func_cdr res_speech res_agi
+app_waitforsilence
 res_http_websocket res_websocket_client res_stasis res_stasis_answer res_stasis_device_state
 res_stasis_playback res_stasis_recording res_stasis_snoop
 res_ari res_ari_model res_ari_applications res_ari_asterisk res_ari_bridges res_ari_channels

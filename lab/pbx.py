@@ -28,7 +28,8 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One line of Asterisk's own record of calls. `disposition` is ANSWERED, NO ANSWER, BUSY, FAILED or CONGESTION."""
+    """One line of Asterisk's own record of calls. `disposition` is ANSWERED, NO ANSWER, BUSY, FAILED or CONGESTION;
+    `note` is the userfield."""
 
     uniqueid: str
     account: str
@@ -36,6 +37,7 @@ class CallRecord:
     channel: str
     disposition: str
     billed_seconds: int
+    note: str = ""
 
 
 class Pbx(Asterisk):
@@ -59,7 +61,7 @@ class Pbx(Asterisk):
             return []
         with path.open(newline="") as lines:
             rows = [row for row in csv.reader(lines) if len(row) > 16]
-        return [CallRecord(row[16], row[0], row[2], row[5], row[14], int(row[13])) for row in rows]
+        return [CallRecord(row[16], row[0], row[2], row[5], row[14], int(row[13]), "".join(row[17:18])) for row in rows]
 
     def _write_interfaces(self, ports: Ports, keys: Secrets) -> None:
         self.write(
@@ -102,7 +104,8 @@ class Pbx(Asterisk):
     def _write_records(self) -> None:
         self.write(
             "cdr.conf",
-            "[general]\nenable = yes\nunanswered = yes\ncongestion = yes\n[csv]\nloguniqueid = yes\n",
+            "[general]\nenable = yes\nunanswered = yes\ncongestion = yes\n"
+            "[csv]\nloguniqueid = yes\nloguserfield = yes\n",
         )
 
     def _ship(self, name: str, target: str | None = None) -> None:

@@ -9,12 +9,12 @@ import click
 
 from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
 from dialerd.core import campaign as rules
-from dialerd.core import retry, windows
+from dialerd.core import machines, retry, windows
 from dialerd.core.limits import parse as parse_limit
 from dialerd.core.recording import POLICIES, refusal
 from dialerd.core.seller import LANGUAGES, Seller
 from dialerd.places import flows, profiles, prompts
-from dialerd.store import campaigns
+from dialerd.store import campaigns, stats
 from dialerd.store.recycle import recycle
 from dialerd.store.settings import change
 
@@ -40,7 +40,11 @@ _SETTINGS = (
     ("--max-concurrent-calls", "max_concurrent_calls", int, "Calls at a time."),
     ("--ring-timeout", "ring_timeout_seconds", int, "Seconds."),
     ("--wrap-up", "wrap_up_seconds", int, "Seconds."),
-    ("--machine-detection", "machine_detection", click.Choice(["off", "drop"]), "What is done about machines."),
+    ("--machine-detection", "machine_detection", click.Choice(machines.MODES), "What is done about answering machines: "
+     "docs/machines.md."),
+    ("--machine-message", "machine_message", str, "With --machine-detection message: the sound file that machines hear "
+     "after their beep, as Asterisk names it."),
+    ("--machine-wait", "machine_wait_seconds", int, "Seconds for the end of a machine's greeting, then it is hung up."),
     ("--purpose", "purpose", click.Choice(rules.PURPOSES), "What the calls are for, as the law asks it."),
     ("--abandon-lockout", "abandon_lockout_seconds", int, "Seconds without a call after an abandoned one."),
     ("--callback-patience", "callback_patience_seconds", int, "Seconds after which anybody may take an agent's "
@@ -89,6 +93,8 @@ def _settings(*, defaults: bool) -> Callable[[Callable[..., Any]], Callable[...,
         rule = "After an outcome: OUTCOME=TIMESxDELAY[*BACKOFF][/next], as in no_answer=3x1h*2/next; repeatable"
         end = "." if defaults else "; 'none' for none."
         run = click.option("--limit", "limits", multiple=True, metavar="CALLS/PERIOD", help=limit + end)(run)
+        amd = "A parameter of AMD(), as in greeting=1500; repeatable, all that are set at once"
+        run = click.option("--amd", "amd", multiple=True, metavar="NAME=NUMBER", help=amd + end)(run)
         run = click.option("--retry", "retries", multiple=True, metavar="RULE", help=rule + end)(run)
         return run
 
@@ -113,9 +119,11 @@ def _serial_interval(run: Callable[..., Any]) -> Callable[..., Any]:
     )(run)
 
 
-def _rules(retries: tuple[str, ...], limits: tuple[str, ...]) -> dict[str, Any]:
-    """Retry rules and limits as they are stored, of those that were given."""
+def _rules(retries: tuple[str, ...], limits: tuple[str, ...], amd: tuple[str, ...]) -> dict[str, Any]:
+    """Retry rules, limits and AMD()'s parameters as they are stored, of those that were given."""
     found: dict[str, Any] = {}
+    if amd:
+        found["machine_parameters"] = machines.parse(() if amd == ("none",) else amd)
     if retries:
         found["retry_rules"] = retry.parse(() if retries == ("none",) else retries)
     if limits:
@@ -145,10 +153,11 @@ async def create(
     caller_id: str | None,
     retries: tuple[str, ...],
     limits: tuple[str, ...],
+    amd: tuple[str, ...],
     **settings: Any,
 ) -> None:
     """Make a campaign. It is a draft until it is started."""
-    settings |= _rules(retries, limits)
+    settings |= _rules(retries, limits, amd)
     if settings["queue_name"] is None:
         if settings["broadcast"] is None and settings["flow"] is None:
             raise click.UsageError(
@@ -217,15 +226,16 @@ async def update(
     holidays: str | None,
     retries: tuple[str, ...],
     limits: tuple[str, ...],
+    amd: tuple[str, ...],
     **settings: Any,
 ) -> None:
     """Change settings; a running campaign keeps to them from the next call on.
 
     --window, --retry and --limit replace all that there were. A new filter holds whom it leaves out, at once.
     """
-    changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits)
+    changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits, amd)
     can_be_none = "legal_profile", "serial_interval_seconds", "broadcast", "flow", "seller_name", "seller_number"
-    for name in (*can_be_none, "recording_announcement", "voicemail_sound"):
+    for name in (*can_be_none, "recording_announcement", "voicemail_sound", "machine_message"):
         if changes.get(name) == "none":
             changes[name] = None
     if changes.get("flow") is not None:
@@ -247,6 +257,19 @@ async def update(
             _render(session, after)
         changed = await change(pool, tenant.id, found.id, changes, session.by)
     _show(changed, as_json)
+
+
+@command(group, "machines")
+@click.argument("campaign")
+async def machines_command(session: Session, as_json: bool, campaign: str) -> None:
+    """How well machine detection does: verdicts, their delay, and what agents corrected."""
+    async with session.tenant() as (pool, tenant):
+        found = await campaigns.find(pool, tenant.id, campaign)
+        told = await stats.machines(pool, tenant.id, found.id, None)
+    if as_json:
+        show_json(told)
+    else:
+        show_fields(asdict(told))
 
 
 @command(group, "start")

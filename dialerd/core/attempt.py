@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dialerd.core.causes import NORMAL_CLEARING, NOT_PLAYED, Outcome, of_unanswered
+from dialerd.core.causes import MESSAGE_LEFT, NORMAL_CLEARING, NOT_PLAYED, Outcome, of_unanswered
+from dialerd.core.machines import VERDICT
 
 
 class State(StrEnum):
@@ -69,7 +70,7 @@ class Event:
     status: str = ""  # dial status, AMD verdict (ENTERED), channel state (SEEN)
     cause: int | None = None  # Q.850
     agent_id: int | None = None
-    detail: str = ""
+    detail: str = ""  # AMD cause (ENTERED), else words for the operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Facts:
     settled: bool = False
     agent_id: int | None = None
     machine: str = ""
+    machine_cause: str = ""  # what the verdict was found by
     dial_status: str = ""
     cause: int | None = None
     detail: str = ""
@@ -148,17 +150,21 @@ def ended_at(facts: Facts, otherwise: datetime) -> datetime:
     return facts.hung_up_at or facts.left_at or otherwise
 
 
-def outcome(facts: Facts, grace_seconds: float, from_answer: bool = False, broadcast: bool = False) -> Outcome:
+def outcome(
+    facts: Facts, grace_seconds: float, from_answer: bool = False, broadcast: bool = False, leaves_message: bool = False
+) -> Outcome:  # fmt: skip
     """How an attempt that is over ended. `grace_seconds`: a live answer without an agent for so long is abandoned,
     counted from when the call is ours (after machine detection), or from the answer, or from when its flow handed it to
     the agents. In a broadcast, and in a flow that kept the call, no agent was meant to come: who stayed for so long has
-    heard the message."""
+    heard the message. `leaves_message`: machines are left one."""
     if facts.not_sent:
         return Outcome.NOT_SENT
     if facts.message:
         return Outcome.MACHINE if facts.cause == NOT_PLAYED else Outcome.MESSAGE_LEFT
     if facts.connected_at:
         return Outcome.CONNECTED
+    if facts.answered_at and facts.machine == VERDICT:
+        return Outcome.MESSAGE_LEFT if leaves_message and facts.cause == MESSAGE_LEFT else Outcome.MACHINE
     if facts.answered_at:
         return _unjoined(
             facts, facts.answered_at, grace_seconds, from_answer, Outcome.PLAYED if broadcast else Outcome.ABANDONED
@@ -169,8 +175,6 @@ def outcome(facts: Facts, grace_seconds: float, from_answer: bool = False, broad
 
 
 def _unjoined(facts: Facts, answered_at: datetime, grace_seconds: float, from_answer: bool, stayed: Outcome) -> Outcome:
-    if facts.machine == "MACHINE":
-        return Outcome.MACHINE
     if stayed is Outcome.PLAYED and facts.cause == NOT_PLAYED:
         return Outcome.FAILED
     end = facts.hung_up_at or facts.left_at
@@ -222,7 +226,8 @@ def _hung_up(facts: Facts, event: Event) -> Facts:
 
 def _entered(facts: Facts, event: Event) -> Facts:
     facts = _answered(facts, event)
-    return replace(facts, entered_at=_earliest(facts.entered_at, event.at), machine=facts.machine or event.status)
+    return replace(facts, entered_at=_earliest(facts.entered_at, event.at), machine=facts.machine or event.status,
+                   machine_cause=facts.machine_cause or event.detail)  # fmt: skip
 
 
 def _handed(facts: Facts, event: Event) -> Facts:

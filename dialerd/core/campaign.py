@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
-from dialerd.core import filters, limits, phone, recording, retry, seller
+from dialerd.core import filters, limits, machines, phone, recording, retry, seller
 from dialerd.core.calendar import Window
 from dialerd.core.disposition import NONE
 from dialerd.core.flow import NAME as FLOW_NAME
@@ -106,6 +106,9 @@ class Draft:
     script: str = ""  # what agents read, as plain text
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
     voicemail_sound: str | None = None  # what an agent has left on a machine, a sound file; None: nothing
+    machine_parameters: Mapping[str, int] = field(default_factory=dict)  # of AMD(), as core.machines has them
+    machine_message: str | None = None  # the sound file that machines hear after their beep
+    machine_wait_seconds: int = 45  # for the end of a machine's greeting; then it is hung up
     default_disposition: str = NONE  # what a call is given of which its agent says nothing
     seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
     seller_number: str | None = None  # where the seller is reached, as it is said; None: nothing is said of it
@@ -153,8 +156,6 @@ def check(draft: Draft) -> None:
         problems.append(("dial_mode", f"one of {', '.join(MODES)}"))
     elif draft.dial_mode not in MODES_READY:
         problems.append(("dial_mode", f"this version has no {draft.dial_mode} pacing yet: {' or '.join(MODES_READY)}"))
-    if draft.machine_detection not in ("off", "drop"):
-        problems.append(("machine_detection", "off or drop"))
     if draft.purpose not in PURPOSES:
         problems.append(("purpose", f"one of {', '.join(PURPOSES)}"))
     if draft.caller_id is not None and not phone.DIALABLE.match(draft.caller_id):
@@ -171,11 +172,12 @@ def check(draft: Draft) -> None:
         ("serial_interval_seconds", draft.serial_interval_seconds or 0.0, 0, 86400),
         ("weight", draft.weight, 1, 1000),
         ("preview_seconds", draft.preview_seconds, 10, 3600),
+        ("machine_wait_seconds", draft.machine_wait_seconds, 5, 120),
     ):
         if not low <= value <= high:  # NaN is refused here too
             problems.append((name, f"{low} to {high}"))
     problems += _problems_of_broadcast(draft) + _problems_of_rules(draft) + _problems_for_agents(draft)
-    problems += _problems_of_message(draft) + _problems_of_recording(draft)
+    problems += _problems_of_message(draft) + _problems_of_recording(draft) + _problems_of_machines(draft)
     if problems:
         raise CampaignRefused(problems)
 
@@ -200,6 +202,22 @@ def _problems_of_broadcast(draft: Draft) -> list[tuple[str, str]]:
         problems.append(("broadcast", "a sound file as Asterisk names it, without its ending: letters, digits, _ - /"))
     if draft.dial_mode in MODES and draft.dial_mode != "power":
         problems.append(("broadcast", f"a campaign without agents is dialled in mode power, not {draft.dial_mode}"))
+    return problems
+
+
+def _problems_of_machines(draft: Draft) -> list[tuple[str, str]]:
+    problems = []
+    if draft.machine_detection not in machines.MODES:
+        problems.append(("machine_detection", f"one of {', '.join(machines.MODES)}"))
+    if draft.machine_message is not None and not _SOUND.match(draft.machine_message):
+        problems.append(("machine_message", "a sound file as Asterisk names it, without its ending: letters, digits, "
+                         "_ - /"))  # fmt: skip
+    if draft.machine_message is None and draft.machine_detection == "message":
+        problems.append(("machine_message", "machine_detection message wants the sound file that machines hear"))
+    try:
+        machines.check(draft.machine_parameters)
+    except machines.ParameterRefused as error:
+        problems.append(("machine_parameters", str(error)))
     return problems
 
 

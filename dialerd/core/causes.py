@@ -28,6 +28,7 @@ REACHED = LIVE_ANSWERS | {Outcome.PLAYED}  # a person answered
 
 NORMAL_CLEARING = 16
 NOT_PLAYED = 79  # "service or option not implemented": our dialplan ends a broadcast so whose sound file is not there
+MESSAGE_LEFT = 31  # "normal, unspecified": our dialplan ends a call so whose machine heard the whole message
 # Q.850 (ITU-T), as Asterisk's Hangup event gives it in `Cause`.
 _OF_CAUSE = {
     1: Outcome.INVALID,  # unallocated number (SIP 404)

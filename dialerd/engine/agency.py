@@ -213,6 +213,12 @@ class Agency:
         """Says something of the call; see `Wrapups.dispose`."""
         self._wrapups.dispose(self._agents.named(who), code, by, message, callback_at, attempt)
 
+    async def machine(self, who: str | int, by: str, attempt: str | None = None) -> None:
+        """What answered was a machine: says so of the call, and ends it."""
+        agent = self._agents.named(who)
+        if self._wrapups.machine(agent, by, attempt):
+            self._conversations.hang_up_call(agent)
+
     async def preview_next(self, who: str | int, campaign: str | None = None) -> None:
         """Holds the next contact for the agent."""
         await self._previews.next(self._agents.named(who), campaign)

@@ -11,6 +11,7 @@ from dialerd.core import attempt as core
 from dialerd.core.agentview import Person
 from dialerd.core.attempt import Event, Facts, State
 from dialerd.core.causes import Outcome
+from dialerd.core.machines import VERDICT, WITHOUT_AGENT
 from dialerd.core.reconcile import Believed
 from dialerd.core.retry import History
 from dialerd.core.singlecall import Options
@@ -66,13 +67,18 @@ class Call:
         return core.state(self.facts)
 
     @property
+    def on_machine(self) -> bool:
+        """Whether a machine has it, so that no agent will."""
+        return self.facts.machine == VERDICT and self.campaign.machine_detection in WITHOUT_AGENT
+
+    @property
     def outcome(self) -> Outcome:
         """How it ended, once it is over."""
         campaign = self.campaign
         if self.returns is not None:
             return Outcome.RETURNED
         kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
-        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept)
+        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept, self.on_machine)
 
     @property
     def ring_seconds(self) -> int:
@@ -180,5 +186,5 @@ def _has_a_channel(call: Call, monotonic: float) -> bool:
 
 
 def waits_or_rings(call: Call) -> bool:
-    """Whether a call is a *line*: in progress, and nobody of ours talks on it yet."""
-    return call.state is not State.CONNECTED
+    """Whether a call is a *line*: in progress, and nobody of ours talks on it yet, nor a machine."""
+    return call.state is not State.CONNECTED and not call.on_machine

@@ -72,6 +72,9 @@ class Campaign:
     script: str = ""  # what agents read
     preview_seconds: int = 120  # how long a contact is held for an agent who looks at it
     voicemail_sound: str | None = None  # what an agent has left on a machine; None: nothing
+    machine_parameters: Mapping[str, int] = field(default_factory=dict)  # of AMD(), as core.machines has them
+    machine_message: str | None = None  # what machines hear after their beep
+    machine_wait_seconds: int = 45  # for the end of a machine's greeting
     default_disposition: str = NONE  # of a call of which its agent says nothing
     seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
     seller_number: str | None = None
@@ -168,7 +171,8 @@ _SAME = (
     "wrap_up_seconds", "machine_detection", "default_region", "started_at", "completed_at", "pacing_ratio",
     "serial_interval_seconds", "weight", "tenant_max_calls", "single_calls", "broadcast", "flow", "script",
     "preview_seconds", "default_disposition", "seller_name", "seller_number", "message_language", "opt_out_key",
-    "recording", "recording_share", "recording_announcement", "voicemail_sound",
+    "recording", "recording_share", "recording_announcement", "voicemail_sound", "machine_parameters",
+    "machine_message", "machine_wait_seconds",
 )  # fmt: skip
 _SETTINGS = (
     *_SAME, "recording_problem", "flow_script", "flow_problem", "message", "message_problem", "retry", "terms",

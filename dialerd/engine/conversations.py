@@ -72,15 +72,15 @@ class Conversations:
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
-    def customer_arrived(self, attempt: str, at: datetime, machine: str) -> None:
-        """An answered call entered our app."""
-        self._calls.learn(attempt, Event(Kind.ENTERED, at, status=machine))
+    def customer_arrived(self, attempt: str, at: datetime, machine: str, cause: str = "") -> None:
+        """An answered call entered our app. `machine` and `cause`: what AMD() said of it."""
+        self._calls.learn(attempt, Event(Kind.ENTERED, at, status=machine, detail=cause))
         call = self._calls.get(attempt)
         if call is None:
             log.warning("call.unknown", attempt=attempt, does="plays the message and hangs up")
             self._spawn(self._to_message(attempt), f"message {attempt}")
-        elif machine == "MACHINE" and call.campaign.machine_detection == "drop":
-            self._spawn(self._hang_up(attempt), f"hang up {attempt}")
+        elif call.on_machine:
+            self._leave_machine(call)
         elif call.campaign.broadcast is not None:
             self._spawn(self._to_message(attempt), f"message {attempt}")
         elif call.walks and self._run_flow is not None:
@@ -91,9 +91,18 @@ class Conversations:
                 call.arrived_monotonic = self._clock.monotonic() - detection
             self.offer(call)
 
+    def _leave_machine(self, call: Call) -> None:
+        """A machine gets no agent: it is hung up, or the dialplan leaves it a message."""
+        if call.campaign.machine_detection == "drop":
+            self.end_call(call.attempt)
+        else:
+            self.to_message(call)
+
     def attend(self, call: Call) -> None:
         """A call that stands in our app alone: its flow goes on where it was, one that was past it gets an agent."""
-        if call.forsaken:
+        if call.on_machine:
+            self._leave_machine(call)
+        elif call.forsaken:
             self.to_message(call)
         elif (
             call.walks

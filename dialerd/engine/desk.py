@@ -9,6 +9,7 @@ import structlog
 from dialerd.clock import Clock
 from dialerd.core import ids, phone
 from dialerd.core.callerid import CallEnd, Request, Selection, shown
+from dialerd.core.hours import UNKNOWN, Hours
 from dialerd.engine.directory import Caller, Directory
 from dialerd.live.callerids import CallerIds
 from dialerd.store.callerid_log import RequestLog, Row
@@ -117,6 +118,8 @@ class Lookups(Protocol):
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None: ...
 
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours: ...
+
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None: ...
 
 
@@ -125,6 +128,9 @@ class NoLookups:
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         return None
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        return Hours("", UNKNOWN)
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         return None
@@ -137,4 +143,5 @@ class FrontDesk:
         self.next_cid = caller_ids.next_cid
         self.release_cid = caller_ids.release_cid
         self.dnc_lists = lookups.dnc_lists
+        self.hours = lookups.hours
         self.contact_info = lookups.contact_info

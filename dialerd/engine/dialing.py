@@ -15,6 +15,7 @@ import structlog
 from dialerd.ami.action import Originate, ValueRefused
 from dialerd.ami.link import AmiLink, LinkDown
 from dialerd.config import Trunk
+from dialerd.core import machines
 from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.callerid import Request
 from dialerd.core.phone import masked
@@ -297,6 +298,11 @@ class Dialing:
             "DIALERD_MAX_SECONDS": str(config.dialing.max_call_seconds),
             "DIALERD_AMD": "0" if campaign.machine_detection == "off" else "1",
         }
+        if campaign.machine_detection != "off":
+            variables |= machines.variables(campaign.machine_parameters)
+        if campaign.machine_detection == "message" and campaign.machine_message is not None:
+            variables["DIALERD_MACHINE_MESSAGE"] = campaign.machine_message
+            variables["DIALERD_MACHINE_SECONDS"] = str(campaign.machine_wait_seconds)
         if campaign.broadcast is not None:
             variables["DIALERD_BROADCAST"] = campaign.broadcast
         if campaign.message is not None:  # for the dialplan, where we are away

@@ -11,7 +11,7 @@ from dialerd.engine.campaign import Campaign
 # Ends of a line that nobody of ours caused. An answer that hung up before it came into our hands is one of them.
 _ENDED_BY_ITSELF = frozenset({
     Outcome.BUSY, Outcome.NO_ANSWER, Outcome.REJECTED, Outcome.INVALID, Outcome.FAILED, Outcome.MACHINE,
-    Outcome.HUNG_UP,
+    Outcome.MESSAGE_LEFT, Outcome.HUNG_UP,
 })  # fmt: skip
 
 
@@ -27,8 +27,7 @@ class Lessons:
         """An event of a call that has not ended."""
         now = self._clock.monotonic()
         if event.kind is Kind.ENTERED:
-            machine = call.facts.machine == "MACHINE" and call.campaign.machine_detection == "drop"
-            self._line(call, now, answered=not machine)
+            self._line(call, now, answered=not call.on_machine)
         elif event.kind is Kind.JOINED:
             call.learned = True  # taken over with nobody having seen it answered: when it was is not known
             self._last[event.agent_id or 0] = call.campaign

@@ -1,4 +1,4 @@
-"""The two questions of a dialplan that only PostgreSQL can answer: is a number barred, and who has it.
+"""The questions of a dialplan that only PostgreSQL can answer: is a number barred, is it open now, and who has it.
 
 They never raise, they never take long, and they never take more than their share of the connections that claims and
 records go through: what cannot be found out within that is unknown.
@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 
 import structlog
 
+from dialerd.clock import Clock
 from dialerd.core import phone
+from dialerd.core.hours import NO_CAMPAIGN, UNKNOWN, Hours
+from dialerd.engine.directory import Caller
 from dialerd.store import lookups
 from dialerd.store.errors import DB_ERRORS, Refused
 
@@ -22,20 +25,40 @@ _T = TypeVar("_T")
 
 
 class Lookups:
-    """Implements `dnc_lists` and `contact_info` of `fastagi.desk.Desk`.
+    """Implements `dnc_lists`, `hours` and `contact_info` of `fastagi.desk.Desk`.
 
     `pool` gives the pool that sees all tenants, or None while PostgreSQL is away. `tenant` is whose lists are asked
-    when no campaign of ours is named; None: the only one's.
+    when no campaign of ours is named; None: the only one's. `caller` says for which campaign an agent dials by hand.
     """
 
-    def __init__(self, pool: Callable[[], Any], tenant: str | None = None) -> None:
+    def __init__(
+        self,
+        pool: Callable[[], Any],
+        tenant: str | None = None,
+        caller: Callable[[str, str], Caller | None] = lambda campaign, agent: None,
+        clock: Clock | None = None,
+    ) -> None:
         self._pool = pool
         self._tenant = tenant
+        self._caller = caller
+        self._clock = clock or Clock()
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         """See `Desk`."""
         return await self._ask("dnc", to, campaign, lookups.bars)
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        """See `Desk`."""
+        if not campaign:
+            caller = self._caller("", agent)
+            campaign = str(caller.campaign_id or "") if caller is not None else ""
+        if not campaign:
+            return Hours("", NO_CAMPAIGN)
+        return await self._ask("hours", to, campaign, self._hours) or Hours("", UNKNOWN)
+
+    async def _hours(self, pool: Any, where: lookups.Scope, e164: str) -> Hours:
+        return await lookups.hours(pool, where, e164, self._clock.now())
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         """See `Desk`."""

@@ -42,7 +42,17 @@ def ended(call: Call, event: Event, outcome: Outcome, retry: Retry, at: datetime
                 "number": retry.number,
             }
         },
+        *machine(call),
     ]
+
+
+def machine(call: Call) -> list[Row]:
+    """What AMD() found, and in what time; nothing where nobody listened."""
+    facts = call.facts
+    if not facts.machine:
+        return []
+    heard = (facts.entered_at - facts.answered_at).total_seconds() if facts.entered_at and facts.answered_at else None
+    return [{"machine": {"attempt_id": call.attempt, "cause": facts.machine_cause or None, "seconds": heard}}]
 
 
 def caller_id(call: Call, at: datetime) -> list[Row]:

@@ -13,6 +13,7 @@ import structlog
 from dialerd import config
 from dialerd.core import phone
 from dialerd.core.callerid import CallEnd, Request, Selection, shown
+from dialerd.core.hours import Hours
 from dialerd.core.requestlimit import RequestLimit
 from dialerd.engine.desk import OURS
 from dialerd.engine.directory import Caller
@@ -65,6 +66,10 @@ class LimitedDesk:
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         """See `Desk`."""
         return await self._desk.dnc_lists(to, campaign)
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        """See `Desk`."""
+        return await self._desk.hours(to, campaign, agent)
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         """See `Desk`."""

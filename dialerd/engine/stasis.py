@@ -18,9 +18,9 @@ log = structlog.get_logger(__name__)
 
 
 class Stasis:
-    """Two sides, one app: `customer,<attempt>,<AMD verdict>` and `agent,<agent id>`; and `login`, an agent who calls.
-    `login_arrived(channel, from)` is told of these; and `returned,<number>,<dialled>`, somebody who calls back:
-    `returned(channel, number, dialled)`. `record`: a channel that hears a call, for its recording.
+    """Two sides, one app: `customer,<attempt>,<AMD verdict>,<AMD cause>` and `agent,<agent id>`; and `login`, an agent
+    who calls. `login_arrived(channel, from)` is told of these; and `returned,<number>,<dialled>`, somebody who calls
+    back: `returned(channel, number, dialled)`. `record`: a channel that hears a call, for its recording.
     `third,<agent id>` and `snoop` are the business of `in_call`."""
 
     def __init__(
@@ -54,8 +54,9 @@ class Stasis:
 
     def _start(self, event: Mapping[str, Any], at: datetime) -> None:
         channel, args = _id(event["channel"]), event["args"]
-        if args[:1] == ["customer"] and args[1] == channel:
-            self._conversations.customer_arrived(channel, at, _text(args[2]) if len(args) > 2 else "")
+        if args[:1] == ["customer"] and args[1] == channel and ids.is_attempt(channel):
+            machine, cause = ([_text(each)[:40] for each in args[2:4]] + ["", ""])[:2]
+            self._conversations.customer_arrived(channel, at, machine, cause)
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
             self._conversations.leg_answered(int(args[1]), channel)
         elif args == ["record"]:

@@ -12,7 +12,7 @@ import structlog
 
 from dialerd.clock import Clock
 from dialerd.core.agent import AgentState
-from dialerd.core.disposition import KEYS, Choices, Disposition, effect
+from dialerd.core.disposition import KEYS, Choices, Disposition, Meaning, effect
 from dialerd.core.status import AgentRefused
 from dialerd.engine import record
 from dialerd.engine.agents import Agent, Said
@@ -78,6 +78,17 @@ class Wrapups:
             self._write(agent, call, said)
             self._wrap_up_over(agent, agent.since)
         self._changed(agent)
+
+    def machine(self, agent: Agent, by: str, attempt: str | None = None) -> bool:
+        """The agent says that a machine answered; whether the call is still up. Raises `AgentRefused`."""
+        call = self.subject(agent)
+        words = () if call is None else self.choices_of(call.campaign)
+        word = next((word for word in words if word.meaning is Meaning.MACHINE), None)
+        if call is not None and word is None:
+            raise AgentRefused("no_such_disposition", "no disposition of this campaign has the meaning machine")
+        up = agent.state is AgentState.ON_CALL
+        self.dispose(agent, word.code if word is not None else "", by, attempt=attempt)
+        return up
 
     def key(self, agent: Agent, key: str) -> None:
         """A key of the agent's phone: in wrap-up it disposes; during a call it belongs to the conversation."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from dialerd.core.callerid import CallEnd, Request, Selection
+from dialerd.core.hours import Hours
 
 
 class Desk(Protocol):
@@ -23,6 +24,10 @@ class Desk(Protocol):
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         """The names of the do-not-call lists that forbid this number to this campaign ("": to every campaign of the
         tenant); None: that could not be found out, so it may not be called."""
+        ...
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        """Whether this number may be called now for this campaign; "": the running one of the agent's queue."""
         ...
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:

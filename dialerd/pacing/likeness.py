@@ -129,7 +129,10 @@ def _answers(h: History, calls: Mapping[tuple[int, str], int], total: int) -> di
         of_hour = sum(n for (at, _), n in calls.items() if at == hour)
         if of_hour >= _LEAST_OF_HOUR:
             by_hour[f"{hour:02}:00"] = round(_of(calls, LIVE_ANSWERS, hour) / of_hour, 4)
-    others = {"fast_fail": _of(calls, _FAST) / total, "machines": _of(calls, {Outcome.MACHINE}) / total}
+    others = {
+        "fast_fail": _of(calls, _FAST) / total,
+        "machines": _of(calls, {Outcome.MACHINE, Outcome.MESSAGE_LEFT}) / total,
+    }
     rate = round(_of(calls, LIVE_ANSWERS) / total, 4)
     # An hour with many answers has fewer of the others, which are known of all hours together only.
     room = 1 - max(rate, *by_hour.values())

@@ -1,7 +1,7 @@
 """Campaigns and tenants as an operator sees and changes them; every change leaves its row in call_events."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time
 from typing import Any
@@ -92,6 +92,9 @@ class Campaign:
     recording_announcement: str | None
     recording_days: int | None
     voicemail_sound: str | None
+    machine_parameters: Mapping[str, int]
+    machine_message: str | None
+    machine_wait_seconds: int
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -28,7 +28,7 @@ Row = Mapping[str, Mapping[str, Any]]
 
 
 class Ledger:
-    """A queue in front of `record_v4`. `pool` gives the pool, or None while there is none."""
+    """A queue in front of `record_v5`. `pool` gives the pool, or None while there is none."""
 
     def __init__(self, node: str, pool: Callable[[], asyncpg.Pool | None]) -> None:
         self._node = node

@@ -1,15 +1,21 @@
-"""What a dialplan may look up: whose campaign a name is, which lists bar a number, who has it. Nothing is changed."""
+"""What a dialplan may look up: whose campaign a name is, which lists bar a number, whether it is open now, who has it.
+Nothing is changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from dialerd.store import campaigns
+from dialerd.core import phone
+from dialerd.core.hours import NO_CAMPAIGN, Hours
+from dialerd.store import campaigns, permission
 from dialerd.store.errors import Refused
 from dialerd.store.queries import queries
 
 _Q = queries("lookups")
 _CAMPAIGNS, _TENANTS, _STALE, _BARS, _CONTACT = _Q.campaigns, _Q.tenants, _Q.stale, _Q.bars, _Q.contact
+_STATE = _Q.state_of_campaign
+_BY_HAND = ("active", "completed")  # nobody stopped it; a list that is used up keeps no agent from calling
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,18 @@ async def bars(pool: Any, where: Scope, e164: str) -> tuple[str, ...] | None:
     if not found and await pool.fetchval(_STALE, *asked) is not None:
         return None
     return found
+
+
+async def hours(pool: Any, where: Scope, e164: str, now: datetime) -> Hours:
+    """Whether a number may be called by hand at `now` for the campaign of the scope. Raises `NotFound`."""
+    if where.campaign_id is None:
+        return Hours("", NO_CAMPAIGN)
+    campaign, state = str(where.campaign_id), await pool.fetchval(_STATE, where.campaign_id)
+    if state not in _BY_HAND:
+        return Hours(campaign, f"campaign_{state or 'gone'}")
+    number = phone.parse(e164, where.default_region)
+    answer = await permission.may_call(pool, where.tenant_id, where.campaign_id, True, number, "", now)
+    return Hours(campaign, "" if answer.allowed else answer.reason or "disabled", answer.next_at)
 
 
 async def contact(pool: Any, where: Scope, e164: str) -> Mapping[str, Any] | None:

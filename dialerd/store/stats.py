@@ -5,13 +5,13 @@
 pending: queued, waiting for another try, or held back by the campaign's filter. active: a call of it lives.
 completed: done or suppressed; by the contact's last call it is
     answered   a person answered: connected, abandoned, hung_up, played
-    no_answer  no person did: no_answer, machine
+    no_answer  no person did: no_answer, machine, message_left
     busy       busy, rejected
     failed     everything else: failed, invalid, unknown, not_sent; and who was never called: on a do-not-call list,
                in no known zone, over a limit
 `grouped` counts attempts: attempts = in_progress + connected + abandoned + hung_up + played + machines + busy +
-no_answer + failed (rejected, invalid, unknown and not_sent among them); live answers = connected + abandoned +
-hung_up + played.
+no_answer + failed (rejected, invalid, unknown and not_sent among them; machines: message_left too); live answers =
+connected + abandoned + hung_up + played.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,6 +30,7 @@ from dialerd.store.queries import queries
 
 _Q = queries("stats")
 _CAMPAIGN, _GROUPED, _NUMBERS, _BY_DAY, _REGION = _Q.campaign, _Q.grouped, _Q.numbers, _Q.by_day, _Q.default_region
+_MACHINES = _Q.machines
 _EXISTS = queries("contacts").campaign_exists
 
 By = Literal["hour", "day", "list", "caller-id", "agent", "outcome"]
@@ -64,6 +65,29 @@ class CampaignStats:
     calls_per_hour: float
     agents_available: int
     agents_busy: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """What machine detection said of a campaign's answered calls, and how well.
+
+    Verdicts: `machine`, `human`, `not_sure` (and every other word). `messages`: machines that heard the whole message.
+    `passed`: calls that were no machine by the verdict and that an agent had; `corrected`: those of them of which the
+    agent said that it was one. `false_negatives`: corrected of passed, None while there are none. `seconds_median` and
+    `seconds_longest`: from the answer to the verdict; None while nobody has listened. What was dropped by mistake
+    nobody heard: no figure can tell it.
+    """
+
+    campaign_id: int
+    machine: int
+    human: int
+    not_sure: int
+    messages: int
+    passed: int
+    corrected: int
+    seconds_median: float | None
+    seconds_longest: float | None
+    false_negatives: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +164,15 @@ class Day:
     date: date
     total: int
     statuses: tuple[Share, ...]
+
+
+async def machines(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, since: datetime | None) -> Machines:
+    """How a campaign's machine detection does, of the calls since a time. Raises `NotFound`."""
+    row = await pool.fetchrow(_MACHINES, tenant_id, campaign_id, since)
+    if row is None:
+        raise NotFound(f"there is no campaign {campaign_id}")
+    share = row["corrected"] / row["passed"] if row["passed"] else None
+    return Machines(**row, false_negatives=share)
 
 
 async def campaign(pool: asyncpg.Pool, tenant_id: int, campaign_id: int) -> CampaignStats:

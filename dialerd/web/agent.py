@@ -182,6 +182,7 @@ class AgentDoors:
             **{f"record/{do}": partial(desk.record, who, do) for do in ("start", "stop", "pause", "resume")},
             "disposition": lambda: self._dispose(who, fields, by),
             **{name: partial(self._in_call, who, name, fields, by) for name in VERBS},
+            "machine": lambda: desk.machine(who, by, _text(fields, "attempt") or None),
             "preview/next": lambda: desk.preview_next(who, _text(fields, "campaign") or None),
             "preview/skip": lambda: desk.preview_skip(who, _text(fields, "reason"), _seconds(fields)),
             "preview/call": lambda: desk.preview_call(who),

@@ -88,6 +88,9 @@ class AgentDesk(Protocol):
     ) -> None:
         """Says something of the agent's call."""
 
+    async def machine(self, who: str | int, by: str, attempt: str | None) -> None:
+        """What answered was a machine."""
+
     async def preview_next(self, who: str | int, campaign: str | None) -> None: ...
 
     async def preview_skip(self, who: str | int, reason: str, seconds: float) -> None: ...

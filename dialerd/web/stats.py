@@ -30,6 +30,7 @@ def routes(surface: Surface, database: Database, redis: Redis) -> Sequence[BaseR
     return (
         Route("/campaigns/{id}/stats", doors.campaign),
         Route("/api/stats/campaigns/{id}", doors.grouped),
+        Route("/api/stats/campaigns/{id}/machines", doors.machines),
         Route("/api/stats/numbers-summary", doors.numbers),
         Route("/api/stats/attempts-by-day", doors.by_day),
     )
@@ -69,6 +70,17 @@ class _Doors:
         except Refused as error:
             raise _refused(error) from None
         return JSONResponse({"campaign_id": id_, **table.as_dict()})
+
+    async def machines(self, request: Request) -> Response:
+        """GET /api/stats/campaigns/{id}/machines?since=2026-03-01&zone=Europe/Helsinki: `store.stats.Machines`."""
+        self._surface.visitor(request)
+        pool, tenant = await self._database.tenant_of(request)
+        id_, query = whole_number(request.path_params["id"], "id"), request.query_params
+        zone = query.get("zone") or await stats.zone_of(pool, tenant.id)
+        try:
+            return JSONResponse(asdict(await stats.machines(pool, tenant.id, id_, _since(query.get("since"), zone))))
+        except NotFound as error:
+            raise _not_found(error) from None
 
     async def numbers(self, request: Request) -> Response:
         """GET /api/stats/numbers-summary, of one campaign with ?campaign_id="""

@@ -52,7 +52,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         WHEN p_outcome = 'dnc' THEN 'BANNED'
         WHEN p_outcome IN ('connected', 'played', 'returned') THEN 'CONNECTED'
         WHEN p_outcome IN ('failed', 'invalid', 'not_sent') THEN 'FAILED'
-        WHEN p_outcome IN ('no_answer', 'machine') THEN 'MISSED'
+        WHEN p_outcome IN ('no_answer', 'machine', 'message_left') THEN 'MISSED'
         WHEN p_outcome IN ('hung_up', 'abandoned', 'rejected') THEN 'HANGUP'
         WHEN p_outcome = 'busy' THEN 'BUSY'
         ELSE 'UNKNOWN'

@@ -8,7 +8,7 @@ FROM claim_v2($1, $2, $3, $4, $5, $6, $7, $8) AS c;
 
 -- name: record
 -- Writes a batch of the ledger; false when it is in already.
-SELECT record_v4($1::uuid, $2, $3, $4::jsonb);
+SELECT record_v5($1::uuid, $2, $3, $4::jsonb);
 
 -- name: counts
 -- How a campaign's attempts ended.

@@ -7,6 +7,10 @@ FROM campaigns c JOIN tenants t ON t.id = c.tenant_id
 WHERE c.name = $1 OR c.id = $2
 ORDER BY c.id IS NOT DISTINCT FROM $2 DESC LIMIT 3;
 
+-- name: state_of_campaign
+-- Whether somebody has stopped a campaign.
+SELECT state FROM campaigns WHERE id = $1;
+
 -- name: tenants
 -- The tenant that is called $1; of null, all, two of them at the most.
 SELECT id, default_region FROM tenants WHERE $1::text IS NULL OR name = $1 LIMIT 2;

@@ -14,7 +14,7 @@ WITH RECURSIVE fates AS (
                                      AND last_outcome IN ('connected', 'abandoned', 'hung_up', 'played',
                                                           'returned')), 0) AS answered,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
-                                     AND last_outcome IN ('no_answer', 'machine')), 0) AS no_answer,
+                                     AND last_outcome IN ('no_answer', 'machine', 'message_left')), 0) AS no_answer,
            coalesce(sum(n) FILTER (WHERE state IN ('done', 'suppressed')
                                      AND last_outcome IN ('busy', 'rejected')), 0) AS busy
     FROM fates
@@ -41,6 +41,23 @@ FROM campaigns c, sums, LATERAL (
 ) AS agents
 WHERE c.tenant_id = $1 AND c.id = $2;
 
+-- name: machines
+-- What machine detection said of the calls of campaign $2 of tenant $1 since $3; store.stats.Machines says what it means.
+SELECT c.id AS campaign_id,
+       count(*) FILTER (WHERE a.machine = 'MACHINE') AS machine,
+       count(*) FILTER (WHERE a.machine = 'HUMAN') AS human,
+       count(*) FILTER (WHERE a.machine NOT IN ('MACHINE', 'HUMAN')) AS not_sure,
+       count(*) FILTER (WHERE a.outcome = 'message_left') AS messages,
+       count(*) FILTER (WHERE a.machine <> 'MACHINE' AND a.outcome = 'connected') AS passed,
+       count(*) FILTER (WHERE a.machine <> 'MACHINE' AND a.outcome = 'connected' AND a.machine_corrected) AS corrected,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY a.machine_seconds) AS seconds_median,
+       max(a.machine_seconds)::double precision AS seconds_longest
+FROM campaigns c
+LEFT JOIN attempts a ON a.tenant_id = c.tenant_id AND a.campaign_id = c.id AND a.machine IS NOT NULL
+                        AND a.claimed_at >= coalesce($3::timestamptz, '-infinity')
+WHERE c.tenant_id = $1 AND c.id = $2
+GROUP BY c.id;
+
 -- name: grouped
 -- The attempts of campaign $2 of tenant $1 since $3 by $4 (hour, day, list, caller-id, agent or outcome), hours and
 -- days as in zone $5: first the sums of all, then the groups, largest first, at most $6 of them. Not returned calls.
@@ -59,7 +76,7 @@ WITH counted AS (
            count(*) FILTER (WHERE a.outcome = 'abandoned') AS abandoned,
            count(*) FILTER (WHERE a.outcome = 'hung_up') AS hung_up,
            count(*) FILTER (WHERE a.outcome = 'played') AS played,
-           count(*) FILTER (WHERE a.outcome = 'machine') AS machines,
+           count(*) FILTER (WHERE a.outcome IN ('machine', 'message_left')) AS machines,
            count(*) FILTER (WHERE a.outcome = 'busy') AS busy,
            count(*) FILTER (WHERE a.outcome = 'no_answer') AS no_answer,
            count(*) FILTER (WHERE a.outcome IN ('rejected', 'invalid', 'failed', 'not_sent', 'unknown')) AS failed,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from dialerd import __version__, config
 from dialerd.cli.main import cli
 from dialerd.core.callerid import CallEnd, Request, Selection, Status
+from dialerd.core.hours import Hours
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.paths import shipped
@@ -31,6 +33,7 @@ class OneNumberDesk:
         self.released: list[tuple[str, CallEnd | None]] = []
         self.selection = Selection(Status.OK, "+14155550101", 12)
         self.lists: tuple[str, ...] | None = ()
+        self.open = Hours("7", "")
         self.contact: Mapping[str, Any] | None = None
 
     async def next_cid(self, request: Request) -> Selection:
@@ -43,6 +46,9 @@ class OneNumberDesk:
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         return self.lists
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        return self.open
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         return self.contact
@@ -354,7 +360,25 @@ async def test_a_dialplan_learns_which_lists_bar_a_number(
 ) -> None:
     desk.lists = lists
     answer = await ask(server.port, headers("dnc-check", ("+14155559999", "7")))
-    assert answer == {"DNC_STATUS": status, "DNC_LISTS": names}
+    assert {name: answer[name] for name in ("DNC_STATUS", "DNC_LISTS")} == {"DNC_STATUS": status, "DNC_LISTS": names}
+
+
+@pytest.mark.parametrize(
+    ("hours", "status", "reason", "again"),
+    [
+        (Hours("7", ""), "OPEN", "", ""),
+        (Hours("7", "holiday", datetime(2026, 12, 28, 6, tzinfo=UTC)), "CLOSED", "holiday", "2026-12-28T06:00:00Z"),
+        (Hours("7", "disabled"), "CLOSED", "disabled", ""),
+        (Hours("7", "unknown"), "UNKNOWN", "unknown", ""),
+        (Hours("", "no_campaign"), "UNKNOWN", "no_campaign", ""),
+    ],
+)
+async def test_a_dialplan_learns_whether_the_hour_allows_a_call(
+    server: FastAgiServer, desk: OneNumberDesk, hours: Hours, status: str, reason: str, again: str
+) -> None:
+    desk.open = hours
+    answer = await ask(server.port, headers("dnc-check", ("+14155559999", "7", "anna")))
+    assert (answer["WINDOW_STATUS"], answer["WINDOW_REASON"], answer["WINDOW_NEXT"]) == (status, reason, again)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
+from dialerd.core.hours import NO_CAMPAIGN, UNKNOWN, Hours
+from dialerd.engine.directory import Caller
 from dialerd.engine.lookups import Lookups
 from dialerd.store import dnc
 from dialerd.store.dnc import Scope
@@ -132,3 +134,30 @@ async def test_a_flood_of_questions_leaves_connections_to_the_claims_and_a_stuck
         async with asyncio.timeout(5):
             assert set(await asyncio.gather(*asked)) == {None}
     assert await lookups.dnc_lists(NUMBER, "") == ()
+
+
+async def test_the_hours_are_those_of_the_campaign_and_of_its_number(pool: asyncpg.Pool) -> None:
+    open_, shut = await campaign(pool, "Open"), await campaign(pool, "Shut")
+    await pool.execute("UPDATE campaigns SET skip_holidays = false")
+    await pool.execute(
+        "INSERT INTO campaign_windows SELECT $1, d, '00:00', '24:00' FROM generate_series(1, 7) d", open_
+    )
+    await pool.execute("UPDATE campaigns SET legal_profile = 'no such profile' WHERE id = $1", shut)
+    by_hand = Caller(1, open_, None, "FI")
+    asked = Lookups(lambda: pool, caller=lambda campaign, agent: by_hand if agent == "aino" else None)
+    found = await asked.hours(NUMBER, "Open", "")
+    assert (found.campaign, found.closed) == (str(open_), "")
+    assert (await asked.hours("040 1234567", "", "aino")).closed == ""
+    assert (await asked.hours(NUMBER, "Shut", "aino")).closed == "unknown_profile"
+    assert await asked.hours(NUMBER, "", "nobody") == Hours("", NO_CAMPAIGN)
+    assert await asked.hours(NUMBER, "TESTCAMP", "aino") == Hours("", NO_CAMPAIGN)
+    assert await asked.hours("112", "Open", "") == Hours("", UNKNOWN)
+    await pool.execute("UPDATE campaigns SET state = 'paused' WHERE id = $1", open_)
+    assert await asked.hours(NUMBER, "Open", "") == Hours(str(open_), "campaign_paused")
+    await pool.execute("UPDATE campaigns SET state = 'completed'")
+    await pool.execute("UPDATE tenants SET enabled = false")
+    assert await asked.hours(NUMBER, "Open", "") == Hours(str(open_), "disabled")
+
+
+async def test_hours_that_cannot_be_found_out_are_unknown(pool: asyncpg.Pool) -> None:
+    assert await Lookups(lambda: None).hours(NUMBER, "Spring", "") == Hours("", UNKNOWN)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from dialerd import config
 from dialerd.core.callerid import CallEnd, Request, Selection, Status
+from dialerd.core.hours import Hours
 from dialerd.engine.directory import Caller
 from dialerd.engine.requestlimits import LimitedDesk
 from dialerd.fastagi import verbs
@@ -37,6 +38,9 @@ class PoolDesk:
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         return ()
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        return Hours(campaign, "")
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         return None

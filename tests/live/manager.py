@@ -40,9 +40,11 @@ class Manager:
         self._writer.write(text.encode() + b"\r\n")
         await self._writer.drain()
 
-    async def originate(self, channel: str, *variables: str, timeout_seconds: float = 30.0) -> str:
-        """Place a call as dialerd does; returns the attempt's id."""
+    async def originate(self, channel: str, *variables: str, timeout_seconds: float = 30.0, ours: bool = False) -> str:
+        """Place a call as dialerd does; returns the attempt's id. `ours`: [dialerd-out] takes it for dialerd's."""
         attempt = str(uuid4())
+        if ours:
+            variables = (*variables, f"DIALERD_ATTEMPT={attempt}")
         await self.send(
             *((("Variable", f"PJSIP_HEADER(add,X-Dialer-Attempt)={attempt}"),) if channel.startswith("PJSIP/") else ()),
             *(("Variable", v) for v in variables),

@@ -19,6 +19,15 @@ OWN, TENANTS = 15, 20  # caller IDs of the campaign, and of the tenant
 LIMIT = 4  # uses an hour: the pools are smaller than the demand
 KINDS = {Behaviour.BUSY: "busy", Behaviour.REJECTED: "rejected", Behaviour.HANGS_UP: "answered"}
 FALLBACK = "+358401109999"
+ANOTHER_SYSTEM = """\
+[another-system]
+exten => _+X.,1,Gosub(dialerd-cid,s,1(${EXTEN},${DIALERD_CAMPAIGN}))
+ same => n,GotoIf($["${CID_STATUS}" = "OK" | "${CID_STATUS}" = "FALLBACK"]?:refused)
+ same => n,Set(ATTEMPT=${CUT(UNIQUEID,\\;,1)})
+ same => n,Dial(PJSIP/${EXTEN}@trunk-out,30,b(dialerd-header^s^1(${ATTEMPT})))
+ same => n,Hangup(${HANGUPCAUSE})
+ same => n(refused),Hangup(21)
+"""
 LOG = """SELECT split_part(holder, '/', 2) AS call, to_e164, campaign, status, caller_id, door, released_at, result
          FROM caller_id_requests ORDER BY at"""
 
@@ -32,7 +41,10 @@ async def pool_of(pool: asyncpg.Pool, campaign: int | None, first: int, count: i
 
 
 async def place_calls(place: Place, campaign: int) -> dict[str, Behaviour]:
-    """200 foreign calls through [dialerd-out], some at a time; half for a campaign of ours. Number → behaviour."""
+    """200 calls of another hand, some at a time: half for a campaign of ours through [dialerd-out], half of another
+    system, whose own dialplan asks. Number → behaviour."""
+    place.site.lab.pbx.write("extensions.d/another-system.conf", ANOTHER_SYSTEM)
+    place.site.lab.pbx.cli("dialplan reload")
     kinds = list(KINDS)
     called = {number(kinds[i % len(kinds)], 5000 + i): kinds[i % len(kinds)] for i in range(CALLS)}
     everybody = list(called)
@@ -40,9 +52,9 @@ async def place_calls(place: Place, campaign: int) -> dict[str, Behaviour]:
         for start in range(0, CALLS, AT_ONCE):
             batch = everybody[start : start + AT_ONCE]
             for i, e164 in enumerate(batch, start):
-                name = campaign if i % 2 else "TESTCAMP"
+                name, context = (campaign, "dialerd-out") if i % 2 else ("TESTCAMP", "another-system")
                 await manager.send(
-                    Action="Originate", ActionID=e164, Channel=f"Local/{e164}@dialerd-out/n", Async="true",
+                    Action="Originate", ActionID=e164, Channel=f"Local/{e164}@{context}/n", Async="true",
                     Context="dialerd-safe-harbour", Exten="s", Priority="1", Timeout="20000",
                     Variable=f"DIALERD_CAMPAIGN={name}",
                 )  # fmt: skip
@@ -57,7 +69,7 @@ async def test_every_invite_shows_the_caller_id_that_the_log_says(place: Place) 
     # The machine's noise must not decide: a call waits for its answer as long as it takes.
     place.site.lab.pbx.cli("dialplan set global DIALERD_ANSWER_SECONDS 10")
     place.site.lab.pbx.cli('dialplan set global DIALERD_AWAY_UNTIL ""')
-    campaign = await place.campaign(state="paused", caller_id=FALLBACK)
+    campaign = await place.campaign(state="completed", caller_id=FALLBACK)
     await pool_of(place.pool, campaign, 100_000, OWN)
     await pool_of(place.pool, None, 200_000, TENANTS)
     place.start()

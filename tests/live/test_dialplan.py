@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from dialerd import config
 from dialerd.core.callerid import CallEnd, Request, Selection, Status
+from dialerd.core.hours import Hours
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.paths import shipped
@@ -27,7 +28,8 @@ class OneAnswerDesk:
         self.asked: list[tuple[str, str, str, str]] = []
         self.released: list[str] = []
         self.ends: dict[str, CallEnd | None] = {}
-        self.lists: tuple[str, ...] | None = None
+        self.lists: tuple[str, ...] | None = ()
+        self.open = Hours("7", "")
         self.answer = Selection(Status.OK, "+35840555001", 12)
 
     async def next_cid(self, request: Request) -> Selection:
@@ -41,6 +43,9 @@ class OneAnswerDesk:
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         return self.lists
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        return self.open
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         return None
@@ -62,11 +67,11 @@ async def desk(lab: Lab) -> AsyncIterator[OneAnswerDesk]:
     await server.stop()
 
 
-async def call(lab: Lab, index: int) -> str:
-    """One call to a busy number through the dialplan, to its end; the attempt's id."""
+async def call(lab: Lab, index: int, ours: bool = True) -> str:
+    """One call to a busy number through the dialplan, to its end; the attempt's id. Ours is as dialerd places it."""
     async with Manager(lab) as manager:
         target = f"Local/{number(Behaviour.BUSY, index)}@dialerd-out/n"
-        attempt = await manager.originate(target, "DIALERD_CAMPAIGN=7")
+        attempt = await manager.originate(target, "DIALERD_CAMPAIGN=7", ours=ours)
         await manager.hangup(attempt)
         return attempt
 
@@ -107,6 +112,32 @@ async def test_no_caller_id_means_no_call(lab: Lab, desk: OneAnswerDesk) -> None
 async def test_a_desk_that_does_not_answer_means_the_fallback(lab: Lab) -> None:
     attempt = await call(lab, 30)
     assert shown(lab, 30) == [(FALLBACK_CID, attempt)]
+
+
+@pytest.mark.parametrize(
+    ("lists", "closed"), [(("own",), ""), (None, ""), ((), "holiday"), ((), "unknown"), ((), "no_campaign")]
+)
+async def test_a_call_of_another_hand_needs_clear_lists_and_an_open_window(
+    lab: Lab, desk: OneAnswerDesk, lists: tuple[str, ...] | None, closed: str
+) -> None:
+    desk.lists, desk.open = lists, Hours("7", closed)
+    await call(lab, 31, ours=False)
+    assert shown(lab, 31) == []
+    assert desk.asked == []
+
+
+async def test_an_attempt_that_is_not_the_channels_own_opens_no_gate(lab: Lab, desk: OneAnswerDesk) -> None:
+    desk.lists = ("own",)
+    async with Manager(lab) as manager:
+        target = f"Local/{number(Behaviour.BUSY, 32)}@dialerd-out/n"
+        other = "DIALERD_ATTEMPT=0f8fad5b-d9cb-469f-a165-70867728950e"
+        await manager.hangup(await manager.originate(target, "DIALERD_CAMPAIGN=7", other))
+    assert shown(lab, 32) == []
+
+
+async def test_without_dialerd_a_call_of_another_hand_is_refused(lab: Lab) -> None:
+    await call(lab, 33, ours=False)
+    assert shown(lab, 33) == []
 
 
 async def test_without_a_fallback_an_unanswered_question_refuses_the_call(lab: Lab) -> None:

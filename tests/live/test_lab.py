@@ -92,7 +92,7 @@ async def test_answering_machine_detection_tells_people_from_machines(
     async with Manager(lab) as manager, aiohttp.ClientSession(headers=login) as session:
         async with session.ws_connect(f"{lab.ari_url}/events?app=dialerd") as events:
             attempts = [await manager.originate(subscriber(behaviour, 100 + i), "DIALERD_AMD=1") for i in range(5)]
-            arguments = [(await events.receive_json(timeout=15))["args"] for _ in attempts]
+            arguments = [(await events.receive_json(timeout=15))["args"][:3] for _ in attempts]
         assert sorted(arguments) == sorted(["customer", attempt, verdict] for attempt in attempts)
         for attempt in attempts:
             await session.delete(f"{lab.ari_url}/channels/{attempt}")
@@ -157,7 +157,7 @@ async def test_through_the_dialplan_the_invite_carries_the_attempt_and_the_fallb
     lab: Lab,
 ) -> None:
     async with Manager(lab) as manager:
-        attempt = await manager.originate(f"Local/{number(Behaviour.BUSY, 78)}@dialerd-out/n")
+        attempt = await manager.originate(f"Local/{number(Behaviour.BUSY, 78)}@dialerd-out/n", ours=True)
         assert (await manager.hangup(attempt))["Cause"] == "17"
         assert manager.dial_status(attempt) == ["BUSY"]
     [invite] = [i for i in lab.invites() if i.number == number(Behaviour.BUSY, 78)]
@@ -173,15 +173,14 @@ async def test_the_dialplan_refuses_what_is_not_a_number(lab: Lab, dialled: str)
     assert len(lab.invites()) == seen
 
 
-async def test_an_agents_phone_is_registered_and_dials_by_hand(lab: Lab) -> None:
+async def test_an_agents_phone_is_registered_and_without_dialerd_dials_nothing(lab: Lab) -> None:
     lab.wait_registered()
     target = number(Behaviour.PERSON, 5)
     lab.phone_dial("agent-1", target)
-    assert until(lambda: any(i.number == target for i in lab.invites()), 10)
-    [invite] = [i for i in lab.invites() if i.number == target]
-    assert invite.caller_id == "+358401100000"
-    assert until(lambda: len([c for c in lab.pbx.channels() if c.state == "Up"]) == 2, 10)
-    lab.phone_hang_up("agent-1")
+    assert until(
+        lambda: any(r.destination == target and r.note == "unproven unreachable" for r in lab.pbx.records()), 15
+    )
+    assert not any(i.number == target for i in lab.invites())
     assert lab.quiet(5)
 
 

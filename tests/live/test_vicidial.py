@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from dialerd import config
 from dialerd.core.callerid import CallEnd, Request, Selection, Status
+from dialerd.core.hours import Hours
 from dialerd.fastagi import verbs
 from dialerd.fastagi.server import FastAgiServer
 from dialerd.paths import shipped
@@ -73,6 +74,9 @@ class Desk:
 
     async def dnc_lists(self, to: str, campaign: str) -> tuple[str, ...] | None:
         return None
+
+    async def hours(self, to: str, campaign: str, agent: str) -> Hours:
+        return Hours(campaign, "")
 
     async def contact_info(self, number: str, campaign: str) -> Mapping[str, Any] | None:
         return None

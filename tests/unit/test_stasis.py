@@ -42,8 +42,8 @@ def event(kind: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_each_event_goes_to_whom_it_concerns() -> None:
-    assert handle(event("StasisStart")) == [("customer_arrived", ATTEMPT, AT, "HUMAN")]
-    assert handle(event("StasisStart", args=["customer", ATTEMPT])) == [("customer_arrived", ATTEMPT, AT, "")]
+    assert handle(event("StasisStart")) == [("customer_arrived", ATTEMPT, AT, "HUMAN", "")]
+    assert handle(event("StasisStart", args=["customer", ATTEMPT])) == [("customer_arrived", ATTEMPT, AT, "", "")]
     assert handle(event("StasisStart", channel={"id": LEG}, args=["agent", "7"])) == [("leg_answered", 7, LEG)]
     assert handle(event("StasisEnd")) == [
         ("learn", ATTEMPT, Event(Kind.LEFT, AT)),

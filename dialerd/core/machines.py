@@ -1,0 +1,59 @@
+"""Answering machines: what a campaign does about them, and the parameters of Asterisk's AMD() that it may set.
+
+All times are milliseconds. What is not set is as amd.conf has it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+# off: nobody listens. connect: the verdict is kept, and an agent gets the call. drop: it is hung up. message: after the
+# greeting, and its beep, it hears the campaign's message.
+MODES: Final = ("off", "drop", "connect", "message")
+WITHOUT_AGENT: Final = frozenset({"drop", "message"})
+VERDICT: Final = "MACHINE"
+
+# In the order of AMD()'s arguments: name → smallest and greatest value.
+PARAMETERS: Final[Mapping[str, tuple[int, int]]] = {
+    "initial_silence": (500, 10_000),  # before the greeting; longer: a machine
+    "greeting": (300, 10_000),  # longer: a machine
+    "after_greeting_silence": (100, 5_000),  # after a greeting; longer: a person
+    "total_analysis_time": (1_000, 15_000),  # then it is not sure
+    "min_word_length": (20, 1_000),
+    "between_words_silence": (20, 1_000),
+    "maximum_number_of_words": (1, 30),  # more: a machine
+    "silence_threshold": (1, 32_767),  # the level below which it is silence
+    "maximum_word_length": (500, 15_000),
+}
+
+
+class ParameterRefused(ValueError):
+    """A parameter of AMD() that cannot be: which, and what is wrong."""
+
+
+def parse(texts: Iterable[str]) -> dict[str, int]:
+    """Parameters as people write them: NAME=NUMBER, as in `greeting=1500`. Raises `ParameterRefused`."""
+    found: dict[str, int] = {}
+    for text in texts:
+        name, _, value = text.strip().partition("=")
+        if not (value.isascii() and value.isdigit() and len(value) < 9):
+            raise ParameterRefused(f"{text[:60]!r} is no parameter: NAME=NUMBER, as in greeting=1500")
+        if name in found:
+            raise ParameterRefused(f"{name[:40]}: twice")
+        found[name] = int(value)
+    check(found)
+    return found
+
+
+def check(parameters: Mapping[str, Any]) -> None:
+    """Raises `ParameterRefused` unless every one is known, a whole number and in its range."""
+    for name, value in parameters.items():
+        if name not in PARAMETERS:
+            raise ParameterRefused(f"{name[:40]!r}: there are {', '.join(PARAMETERS)}")
+        low, high = PARAMETERS[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ParameterRefused(f"{name}: a whole number from {low} to {high}")
+
+
+def variables(parameters: Mapping[str, int]) -> dict[str, str]:
+    """The channel variables from which the dialplan makes AMD()'s arguments."""
+    return {f"DIALERD_AMD_{name.upper()}": str(parameters[name]) for name in PARAMETERS if name in parameters}
