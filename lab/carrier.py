@@ -59,6 +59,10 @@ class Carrier(Asterisk):
         rows = [line.split("\t") for line in self._invites.read_text().splitlines()]
         return [Invite(int(row[0]) / 1000, *row[1:4]) for row in rows]
 
+    def listen(self, folder: Path | None) -> None:
+        """From the next call on, what each person hears goes into a WAV file, `<number without plus>.wav`."""
+        self.cli(f'dialplan set global HEARD "{folder or ""}"')
+
     def phones_registered(self) -> int:
         """How many phones the PBX has accepted."""
         return self.cli("pjsip show registrations").count(" Registered ")

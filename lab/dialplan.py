@@ -42,6 +42,8 @@ SEED = {seed}
 RING_MS = {ring}
 TALK_MS = {talk}
 GREETING = {greeting}
+; a folder: what people hear is written there, by their number
+HEARD =
 
 [carrier]
 exten => _+X.,1,Set(LINE=${{STRFTIME(,UTC,%s%3q)}}{tab}${{EXTEN}}{tab}${{CALLERID(num)}})
@@ -83,6 +85,7 @@ exten => _+X.,1,Gosub(ring,s,1(${{EXTEN}}))
 [carrier-11]
 exten => _+X.,1,Gosub(ring,s,1(${{EXTEN}}))
  same => n,Answer()
+ same => n,ExecIf($["${{HEARD}}" != ""]?MixMonitor(,r(${{HEARD}}/${{EXTEN:1}}.wav)))
  same => n,Wait(0.3)
  same => n,Playback({machine_greeting})
  same => n,Playback(beep)
@@ -124,6 +127,7 @@ exten => _+X.,1,Set(DIGIT=2)
 
 [person]
 exten => _+X.,1,Answer()
+ same => n,ExecIf($["${{HEARD}}" != ""]?MixMonitor(,r(${{HEARD}}/${{EXTEN:1}}.wav)))
  same => n,Gosub(spread,s,1(talk,${{EXTEN}},${{TALK_MS}}))
  same => n,Set(TIMEOUT(absolute)=${{GOSUB_RETVAL}})
  same => n,Wait(0.2)

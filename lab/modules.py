@@ -31,7 +31,7 @@ res_ari res_ari_model res_ari_applications res_ari_asterisk res_ari_bridges res_
 res_ari_device_states res_ari_endpoints res_ari_events res_ari_playbacks res_ari_recordings res_ari_sounds
 """
 
-_CARRIER = "res_clioriginate"
+_CARRIER = "res_clioriginate app_mixmonitor"
 
 PBX = " ".join((_MEDIA, _DIALPLAN, _SIP, _PBX)).split()
 CARRIER = " ".join((_MEDIA, _DIALPLAN, _SIP, _CARRIER)).split()
