@@ -87,6 +87,7 @@ exten => _+X.,1,Gosub(ring,s,1(${{EXTEN}}))
 [carrier-11]
 exten => _+X.,1,Gosub(ring,s,1(${{EXTEN}}))
  same => n,Answer()
+ same => n,ExecIf($["${{HEARD}}" != ""]?MixMonitor(,r(${{HEARD}}/${{EXTEN:1}}.wav)))
  same => n,Wait(0.3)
  same => n,Playback({machine_greeting})
  same => n,Playback(beep)

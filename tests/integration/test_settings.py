@@ -305,3 +305,21 @@ async def test_a_campaign_that_names_its_seller_has_the_message_spoken_when_it_i
     refused = await admin("campaign", "create", "Beta", *CREATE[3:], *seller, "--opt-out-key", "7")
     assert refused.status == 1 and "could not be spoken" in refused.err
     assert await pool.fetchval("SELECT count(*) FROM campaigns") == 1
+
+
+async def test_what_is_done_about_machines_is_set_shown_and_taken_back(admin: Admin, pool: asyncpg.Pool) -> None:
+    message = ("--machine-detection", "message", "--machine-message", "acme/answering", "--machine-wait", "20")
+    made = (await admin(*CREATE, *message, "--amd", "greeting=1200", "--amd", "silence_threshold=300", "--json")).json
+    assert made["machine_parameters"] == {"greeting": 1200, "silence_threshold": 300}
+    assert (made["machine_message"], made["machine_wait_seconds"]) == ("acme/answering", 20)
+    for wrong, says in (("greeting=99", "300 to 10000"), ("x=1", "there are"), ("greeting", "is no parameter")):
+        answer = await admin("campaign", "update", "Alpha", "--amd", wrong)
+        assert (answer.status, says in answer.err) == (1, True), answer.err
+    answer = await admin("campaign", "update", "Alpha", "--machine-message", "none")
+    assert (answer.status, "wants the sound file" in answer.err) == (1, True), answer.err
+    off = ("--machine-detection", "connect", "--machine-message", "none", "--amd", "none")
+    changed = (await admin("campaign", "update", "Alpha", *off, "--json")).json
+    assert (changed["machine_detection"], changed["machine_message"]) == ("connect", None)
+    assert changed["machine_parameters"] == {}
+    told = (await admin("campaign", "machines", "Alpha", "--json")).json
+    assert (told["machine"], told["false_negatives"], told["seconds_median"]) == (0, None, None)

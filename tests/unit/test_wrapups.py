@@ -137,3 +137,24 @@ async def test_who_loses_their_phone_in_mid_call_says_nothing_of_a_call_that_goe
     await desk.settle()
     assert agent.said is None and agent.talked is None and desk.rows == []
     assert isinstance(desk.agents, Agents) and desk.states() == ["offline", "reserved"]
+
+
+async def test_a_machine_is_said_in_mid_call_and_afterwards_by_the_disposition_of_that_meaning() -> None:
+    desk = Desk()
+    agent = await desk.talking()
+    assert desk.wrapups.machine(agent, "the page", ATTEMPT) is True
+    assert desk.rows == []
+    desk.hang_up()
+    await desk.settle()
+    assert [(row["code"], row["meaning"], row["by"]) for row in desk.rows] == [("machine", "machine", "the page")]
+    desk = Desk()
+    agent = await desk.talking()
+    desk.hang_up()
+    assert desk.wrapups.machine(agent, "api") is False
+    assert desk.said() == ["machine"]
+    with pytest.raises(AgentRefused, match="no call"):
+        desk.wrapups.machine(agent, "api")
+    desk = Desk()
+    agent = await desk.talking()
+    with pytest.raises(AgentRefused, match="another call"):
+        desk.wrapups.machine(agent, "api", "another")

@@ -177,6 +177,17 @@ async def test_page_and_api_have_the_same_verbs(
     assert (await http.post(f"/agents/agent-8/{verb}", json=fields, headers=BEARER)).status_code == 404
 
 
+async def test_an_agent_says_that_it_is_a_machine_on_the_page_and_by_the_api(
+    http: httpx.AsyncClient, desk: FakeDesk
+) -> None:
+    desk.shown = ON_CALL
+    csrf = await sign_in(http)
+    assert (await http.post("/agent/machine", data={"attempt": CALL.attempt, "csrf": csrf})).status_code == 200
+    assert (await http.post("/agents/agent-7/machine", json={}, headers=BEARER)).status_code == 200
+    assert desk.asked[-2:] == [("machine", 7, "agent agent-7", CALL.attempt), ("machine", "agent-7", "api", None)]
+    assert 'formaction="/agent/machine"' in (await http.get("/agent")).text
+
+
 async def test_a_disposition_names_its_call_and_is_refused_with_the_engines_word(
     http: httpx.AsyncClient, desk: FakeDesk
 ) -> None:

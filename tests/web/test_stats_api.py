@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from dialerd import config
 from dialerd.live import connection
+from tests.integration.test_claim import campaign
 from tests.integration.test_stats import attempt, attempts_of_a_week, the_example
 from tests.web.api_client import api_client
 
@@ -102,3 +103,24 @@ async def test_the_older_panels_two_charts(http: httpx.AsyncClient, pool: asyncp
     assert len((await http.get("/api/stats/attempts-by-day")).json()["days"]) == 14
     for query in ("days=0", "days=367", "days=x", "zone=Mars/Phobos"):
         assert (await http.get(f"/api/stats/attempts-by-day?{query}")).status_code == 422, query
+
+
+async def test_how_well_machine_detection_does(http: httpx.AsyncClient, pool: asyncpg.Pool) -> None:
+    id_ = await campaign(pool, 0)
+    now = await pool.fetchval("SELECT now()")
+    await attempt(pool, id_, now, "machine", machine="MACHINE", machine_seconds=1.5)
+    await attempt(pool, id_, now, "message_left", machine="MACHINE", machine_seconds=2.5)
+    for corrected in (True, False, False, False):
+        await attempt(pool, id_, now, "connected", machine="HUMAN", machine_corrected=corrected, machine_seconds=2.0)
+    await attempt(pool, id_, now, "hung_up", machine="NOTSURE")
+    await attempt(pool, id_, now, "connected", machine_corrected=True)  # nobody listened: no verdict to correct
+    await attempt(pool, id_, now - timedelta(days=3), "machine", machine="MACHINE")
+    since = (now - timedelta(days=1)).strftime("%Y-%m-%d")
+    got = (await http.get(f"/api/stats/campaigns/{id_}/machines?zone=UTC&since={since}")).json()
+    assert got == {
+        "campaign_id": id_, "machine": 2, "human": 4, "not_sure": 1, "messages": 1, "passed": 4, "corrected": 1,
+        "seconds_median": 2.0, "seconds_longest": 2.5, "false_negatives": 0.25,
+    }  # fmt: skip
+    assert (await http.get(f"/api/stats/campaigns/{id_}/machines")).json()["machine"] == 3
+    assert (await http.get(f"/api/stats/campaigns/{id_ + 1}/machines")).status_code == 404
+    assert (await http.get(f"/api/stats/campaigns/{id_}/machines?since=yesterday")).status_code == 422

@@ -1,0 +1,85 @@
+"""Parameters of AMD(), and what becomes of a machine's call."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dialerd.core import attempt as core
+from dialerd.core import machines
+from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.campaign import CampaignRefused, Draft, check
+from dialerd.core.causes import LIVE_ANSWERS, Outcome
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def test_parameters_become_variables_in_the_order_of_amds_arguments() -> None:
+    found = machines.parse(["silence_threshold=300", " greeting=1200 "])
+    assert found == {"silence_threshold": 300, "greeting": 1200}
+    assert list(machines.variables(found).items()) == [
+        ("DIALERD_AMD_GREETING", "1200"), ("DIALERD_AMD_SILENCE_THRESHOLD", "300"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["greeting", "greeting=", "greeting=x", "greeting=-1", "greeting=1e3", "greeting=99", "greeting=10001", "beep=5",
+     "greeting=١٢٠٠", "greeting=1200,400", "=5", "greeting=1200)", "audiofile=/etc/passwd", "greeting=999999999999"],
+)  # fmt: skip
+def test_what_is_no_parameter_or_out_of_its_range_is_refused(text: str) -> None:
+    with pytest.raises(machines.ParameterRefused):
+        machines.parse([text])
+
+
+def test_a_parameter_twice_is_refused() -> None:
+    with pytest.raises(machines.ParameterRefused, match="twice"):
+        machines.parse(["greeting=1200", "greeting=1300"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"machine_detection": "message"}, "machine_message"),
+        ({"machine_detection": "maybe"}, "machine_detection"),
+        ({"machine_message": "http://example.org/x"}, "machine_message"),
+        ({"machine_message": "/etc/passwd"}, "machine_message"),
+        ({"machine_wait_seconds": 4}, "machine_wait_seconds"),
+        ({"machine_parameters": {"greeting": "1500"}}, "machine_parameters"),
+        ({"machine_parameters": {"greeting": True}}, "machine_parameters"),
+    ],
+)
+def test_a_campaign_that_cannot_do_it_is_refused(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(CampaignRefused) as refused:
+        check(Draft("n", "progressive", "q", "t", **settings))
+    assert [name for name, _ in refused.value.problems] == [field]
+
+
+@pytest.mark.parametrize(
+    ("machine", "cause", "leaves", "outcome"),
+    [
+        ("MACHINE", 31, True, Outcome.MESSAGE_LEFT),
+        ("MACHINE", 16, True, Outcome.MACHINE),  # it hung up, or its greeting did not end
+        ("MACHINE", 79, True, Outcome.MACHINE),
+        ("MACHINE", 31, False, Outcome.MACHINE),
+        ("HUMAN", 31, True, Outcome.HUNG_UP),
+        ("NOTSURE", 31, True, Outcome.HUNG_UP),
+    ],
+)
+def test_only_a_machine_that_heard_the_whole_message_has_been_left_one(
+    machine: str, cause: int, leaves: bool, outcome: Outcome
+) -> None:
+    facts = Facts(NOW)
+    for event in (
+        Event(Kind.ENTERED, NOW, status=machine, detail="LONGGREETING-1500-1500"),
+        Event(Kind.LEFT, NOW),
+        Event(Kind.HUNG_UP, NOW, cause=cause),
+    ):
+        facts = core.apply(facts, event)
+    assert core.is_over(facts)
+    assert facts.machine_cause == "LONGGREETING-1500-1500"
+    assert core.outcome(facts, 2.0, leaves_message=leaves) is outcome
+
+
+def test_a_message_left_is_no_live_answer() -> None:
+    assert Outcome.MESSAGE_LEFT not in LIVE_ANSWERS
