@@ -265,17 +265,19 @@ class AriLink:
 
     async def make_bridge(self, bridge: str) -> None:
         """Makes a mixing bridge of this id; one that is there already is fine."""
+        await self._make("mixing", bridge)
+
+    async def make_waiting_room(self, bridge: str) -> None:
+        """Makes a bridge whose people hear music, and not each other; one that is there already is fine."""
+        await self._make("holding", bridge)
+        await self._api().bridges.startMoh(bridgeId=bridge)
+
+    async def _make(self, kind: str, bridge: str) -> None:
         try:
-            await self._api().bridges.createWithId(bridgeId=bridge, type="mixing", name=bridge)
+            await self._api().bridges.createWithId(bridgeId=bridge, type=kind, name=bridge)
         except AriError as error:
             if error.status != 409:  # it exists
                 raise
-
-    async def make_waiting_room(self, bridge: str) -> None:
-        """Makes a bridge in which one person hears music; one that is there already is fine. No holding bridge: whoever
-        waits in one hears nothing of ARI's music (tried with 22.10)."""
-        await self.make_bridge(bridge)
-        await self._api().bridges.startMoh(bridgeId=bridge)
 
     async def end_waiting_room(self, bridge: str) -> None:
         """Takes it down; one that is gone already is fine. The music first: with it the bridge would live on for a
