@@ -66,7 +66,8 @@ class Call:
         """How it ended, once it is over."""
         campaign = self.campaign
         kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
-        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept, self.on_machine)
+        mode = campaign.machine_detection
+        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept, mode)
 
     @property
     def patience_seconds(self) -> float:
