@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from dialerd.core.causes import MESSAGE_LEFT, NORMAL_CLEARING, NOT_PLAYED, Outcome, of_unanswered
-from dialerd.core.machines import VERDICT
+from dialerd.core.machines import VERDICT, WITHOUT_AGENT
 
 
 class State(StrEnum):
@@ -151,20 +151,22 @@ def ended_at(facts: Facts, otherwise: datetime) -> datetime:
 
 
 def outcome(
-    facts: Facts, grace_seconds: float, from_answer: bool = False, broadcast: bool = False, leaves_message: bool = False
+    facts: Facts, grace_seconds: float, from_answer: bool = False, broadcast: bool = False, machines: str = "drop"
 ) -> Outcome:  # fmt: skip
     """How an attempt that is over ended. `grace_seconds`: a live answer without an agent for so long is abandoned,
     counted from when the call is ours (after machine detection), or from the answer, or from when its flow handed it to
     the agents. In a broadcast, and in a flow that kept the call, no agent was meant to come: who stayed for so long has
-    heard the message. `leaves_message`: machines are left one."""
+    heard the message. `machines`: what is done about them (core.machines.MODES); where an agent gets them too, a
+    verdict is no outcome, lest a person who was taken for a machine be abandoned uncounted."""
     if facts.not_sent:
         return Outcome.NOT_SENT
     if facts.message:
         return Outcome.MACHINE if facts.cause == NOT_PLAYED else Outcome.MESSAGE_LEFT
     if facts.connected_at:
         return Outcome.CONNECTED
-    if facts.answered_at and facts.machine == VERDICT:
-        return Outcome.MESSAGE_LEFT if leaves_message and facts.cause == MESSAGE_LEFT else Outcome.MACHINE
+    if facts.answered_at and facts.machine == VERDICT and machines in WITHOUT_AGENT:
+        heard = machines == "message" and facts.cause == MESSAGE_LEFT
+        return Outcome.MESSAGE_LEFT if heard else Outcome.MACHINE
     if facts.answered_at:
         return _unjoined(
             facts, facts.answered_at, grace_seconds, from_answer, Outcome.PLAYED if broadcast else Outcome.ABANDONED

@@ -78,7 +78,8 @@ class Call:
         if self.returns is not None:
             return Outcome.RETURNED
         kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
-        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept, self.on_machine)
+        mode = campaign.machine_detection
+        return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept, mode)
 
     @property
     def ring_seconds(self) -> int:

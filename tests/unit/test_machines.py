@@ -1,6 +1,6 @@
 """Parameters of AMD(), and what becomes of a machine's call."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -56,29 +56,30 @@ def test_a_campaign_that_cannot_do_it_is_refused(settings: dict[str, Any], field
 
 
 @pytest.mark.parametrize(
-    ("machine", "cause", "leaves", "outcome"),
+    ("verdict", "cause", "mode", "outcome"),
     [
-        ("MACHINE", 31, True, Outcome.MESSAGE_LEFT),
-        ("MACHINE", 16, True, Outcome.MACHINE),  # it hung up, or its greeting did not end
-        ("MACHINE", 79, True, Outcome.MACHINE),
-        ("MACHINE", 31, False, Outcome.MACHINE),
-        ("HUMAN", 31, True, Outcome.HUNG_UP),
-        ("NOTSURE", 31, True, Outcome.HUNG_UP),
+        ("MACHINE", 31, "message", Outcome.MESSAGE_LEFT),
+        ("MACHINE", 16, "message", Outcome.MACHINE),  # it hung up, or its greeting did not end
+        ("MACHINE", 79, "message", Outcome.MACHINE),
+        ("MACHINE", 31, "drop", Outcome.MACHINE),
+        ("MACHINE", 16, "connect", Outcome.ABANDONED),  # perhaps a person after all, for whom nobody came
+        ("HUMAN", 31, "message", Outcome.ABANDONED),
+        ("NOTSURE", 31, "message", Outcome.ABANDONED),
     ],
 )
 def test_only_a_machine_that_heard_the_whole_message_has_been_left_one(
-    machine: str, cause: int, leaves: bool, outcome: Outcome
+    verdict: str, cause: int, mode: str, outcome: Outcome
 ) -> None:
-    facts = Facts(NOW)
+    facts, later = Facts(NOW), NOW + timedelta(seconds=5)
     for event in (
-        Event(Kind.ENTERED, NOW, status=machine, detail="LONGGREETING-1500-1500"),
-        Event(Kind.LEFT, NOW),
-        Event(Kind.HUNG_UP, NOW, cause=cause),
+        Event(Kind.ENTERED, NOW, status=verdict, detail="LONGGREETING-1500-1500"),
+        Event(Kind.LEFT, later),
+        Event(Kind.HUNG_UP, later, cause=cause),
     ):
         facts = core.apply(facts, event)
     assert core.is_over(facts)
     assert facts.machine_cause == "LONGGREETING-1500-1500"
-    assert core.outcome(facts, 2.0, leaves_message=leaves) is outcome
+    assert core.outcome(facts, 2.0, machines=mode) is outcome
 
 
 def test_a_message_left_is_no_live_answer() -> None:

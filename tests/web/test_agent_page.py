@@ -184,7 +184,8 @@ async def test_an_agent_says_that_it_is_a_machine_on_the_page_and_by_the_api(
     csrf = await sign_in(http)
     assert (await http.post("/agent/machine", data={"attempt": CALL.attempt, "csrf": csrf})).status_code == 200
     assert (await http.post("/agents/agent-7/machine", json={}, headers=BEARER)).status_code == 200
-    assert desk.asked[-2:] == [("machine", 7, "agent agent-7", CALL.attempt), ("machine", "agent-7", "api", None)]
+    asked = [each for each in desk.asked if each[0] == "machine"]
+    assert asked == [("machine", 7, "agent agent-7", CALL.attempt), ("machine", "agent-7", "api", None)]
     assert 'formaction="/agent/machine"' in (await http.get("/agent")).text
 
 
