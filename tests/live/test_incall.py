@@ -108,11 +108,8 @@ def scene(place: Place) -> Iterator[Scene]:
         dialing={"drain_seconds": 20.0, "reconcile_seconds": 2.0},
         incall={"contexts": ["desk"], "answer_seconds": 5, "queue_seconds": 8.0, "park_seconds": 5.0},
     )
-    # With this module a party that was moved out of a bridge of two may hear nothing: docs/agents.md.
-    place.site.lab.pbx.cli("module unload bridge_native_rtp")
     with tones(place) as found:
         yield Scene(place, found)
-    place.site.lab.pbx.cli("module load bridge_native_rtp")
 
 
 @pytest_asyncio.fixture
