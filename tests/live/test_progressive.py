@@ -3,7 +3,6 @@
 import pytest
 import redis
 
-from lab.pbx import FALLBACK_CID
 from lab.subscribers import Behaviour
 from tests.live.place import Place
 
@@ -148,21 +147,6 @@ async def test_a_caller_id_is_reserved_for_its_call_and_free_when_the_call_ends(
     await place.finish()
     logged = await place.pool.fetch("SELECT door, status, caller_id, result FROM caller_id_requests")
     assert [tuple(row) for row in logged] == [("daemon", "OK", "+358401108888", "busy")] * 3
-
-
-async def test_a_hand_dialled_call_gets_its_caller_id_over_fastagi(place: Place) -> None:
-    await place.pool.execute("INSERT INTO caller_ids (tenant_id, e164) VALUES (1, '+358401107777')")
-    names = await place.agents(1)
-    place.start()
-    place.site.lab.phone_dial(names[0], "+358401120001")
-    place.wait(lambda: len(place.all_invites()) == 1, 10, "an INVITE")
-    assert place.all_invites()[0].caller_id == "+358401107777"
-
-
-async def test_without_the_daemon_a_hand_dialled_call_goes_on_with_the_fallback(place: Place) -> None:
-    place.site.lab.phone_dial("agent-1", "+358401120002")
-    place.wait(lambda: len(place.all_invites()) == 1, 10, "an INVITE")
-    assert place.all_invites()[0].caller_id == FALLBACK_CID
 
 
 async def test_a_used_up_list_completes_the_campaign(place: Place) -> None:
