@@ -264,8 +264,8 @@ class AriLink:
         return {b["id"]: list(b["channels"]) for b in found}
 
     async def make_bridge(self, bridge: str) -> None:
-        """Makes a mixing bridge of this id; one that is there already is fine. Media and keys go through Asterisk: where
-        two channels pass them natively, keys may not be told, and one that has been moved often hears nothing more."""
+        """Makes a mixing bridge of this id; one that is there already is fine. Media and keys go through Asterisk: with
+        two channels joined natively keys may not be told, and one that has been moved often hears nothing more."""
         await self._make("mixing,dtmf_events,proxy_media", bridge)
 
     async def make_waiting_room(self, bridge: str) -> None:
