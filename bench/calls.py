@@ -181,12 +181,20 @@ async def in_a_row(site: Site, pool: asyncpg.Pool, size: Size) -> dict[str, Any]
     return {
         "calls_in_a_row": size.row,
         "outcomes": outcomes,
+        "not_sent": await not_sent(pool),
         "join_ms": {name: round(shown["connect_ms"][name], 2) for name in ("p50", "p99")},
         "cpu_ms_per_connected_call": round((after["cpu"] - before["cpu"]) * 1000 / size.row, 2),
         "leaks": leaks,
         "before": {k: round(v, 1) for k, v in before.items()}, "after": {k: round(v, 1) for k, v in after.items()},
         "pop_before_voice": round(1 - len(late) / len(joined), 4),
     }  # fmt: skip
+
+
+async def not_sent(pool: asyncpg.Pool) -> list[str]:
+    """Why calls that were claimed did not leave."""
+    rows = await pool.fetch("SELECT e.detail::text FROM call_events e JOIN attempts a ON a.id = e.attempt_id"
+                            " WHERE a.outcome = 'not_sent' AND e.kind = 'not_sent'")  # fmt: skip
+    return [row["detail"] for row in rows]
 
 
 def left(site: Site) -> dict[str, float]:
@@ -230,10 +238,12 @@ async def held(site: Site, pool: asyncpg.Pool, size: Size) -> dict[str, Any]:
         stay, failed = False, site.daemon.tail(20)
     ended = dict(await pool.fetch("SELECT outcome, count(*) FROM attempts WHERE state = 'ended' GROUP BY 1"))
     log = site.daemon.log.read_text(errors="replace")
-    errors = sum(ended.values()) + sum(line.startswith(("<3>", "<2>")) for line in log.splitlines())
+    wrong = [line for line in log.splitlines() if line.startswith(("<4>", "<3>", "<2>"))]
+    errors = sum(ended.values()) + sum(not line.startswith("<4>") for line in wrong)
     return {
         "held": sum(calls.values()), "bridged": agents(site, "on_call"), "errors": errors + (not stay),
         "rss_mb": round(process(site.daemon.pid)["mb"], 1), "states": dict(calls), "ended_early": ended,
+        "not_sent": await not_sent(pool), "warnings": wrong[:20],
         **({"log": failed} if failed else {}),
     }  # fmt: skip
 

@@ -6,12 +6,14 @@ ends, then prints one object: call → Unix time at which its agent's page had i
 """
 
 import json
+import os
 import re
 import selectors
 import socket
 import sys
 import time
 from bisect import bisect_left
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _ATTEMPT = re.compile(rb'"attempt":"([0-9a-f-]{36})"')
@@ -62,4 +64,6 @@ def listen(port: int, token: str, names: list[str]) -> dict[str, float]:
 
 if __name__ == "__main__":
     secret = sys.stdin.readline().strip()
+    with suppress(PermissionError):  # a page is on a machine of its own, where nobody else is in its way
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     print(json.dumps(listen(int(sys.argv[1]), secret, sys.argv[2:])))
