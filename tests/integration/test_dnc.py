@@ -48,7 +48,7 @@ async def take(pool: asyncpg.Pool, id_: int) -> set[str]:
 async def claim_in(connection: Any, id_: int) -> set[str]:
     """The same in a transaction of the caller's."""
     terms = (await open_in(connection, id_, HELSINKI)).parameters()
-    rows = await connection.fetch(CLAIM, id_, 100, "n", terms, [], None, None)
+    rows = await connection.fetch(CLAIM, id_, 100, "n", terms, [], None, None, None)
     return {row["e164"] for row in rows if row["refusal"] is None}
 
 
@@ -199,7 +199,7 @@ async def test_claims_and_additions_at_full_speed_never_let_a_barred_number_thro
 
     async def claims() -> None:
         for _ in range(100):
-            await pool.fetch(CLAIM, id_, 2, "n", terms, [], None, None)
+            await pool.fetch(CLAIM, id_, 2, "n", terms, [], None, None, None)
 
     async def additions(mine: list[str]) -> None:
         for number in mine:
