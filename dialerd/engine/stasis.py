@@ -54,7 +54,7 @@ class Stasis:
 
     def _start(self, event: Mapping[str, Any], at: datetime) -> None:
         channel, args = _id(event["channel"]), event["args"]
-        if args[:1] == ["customer"] and args[1] == channel and ids.is_attempt(channel):
+        if args[:1] == ["customer"] and args[1] == channel:
             machine, cause = ([_text(each)[:40] for each in args[2:4]] + ["", ""])[:2]
             self._conversations.customer_arrived(channel, at, machine, cause)
         elif args[:1] == ["agent"] and ids.agent_of(channel) == int(args[1]):
