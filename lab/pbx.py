@@ -63,6 +63,10 @@ class Pbx(Asterisk):
             rows = [row for row in csv.reader(lines) if len(row) > 16]
         return [CallRecord(row[16], row[0], row[2], row[5], row[14], int(row[13]), "".join(row[17:18])) for row in rows]
 
+    def recordings(self) -> list[Path]:
+        """The files of recordings that Asterisk still holds."""
+        return sorted((self.spool / "recording").iterdir())
+
     def _write_interfaces(self, ports: Ports, keys: Secrets) -> None:
         self.write(
             "manager.conf",

@@ -44,7 +44,9 @@ async def place(site: Site) -> AsyncIterator[Place]:
 
 
 def _clear(site: Site) -> None:
-    """What a failed test left must not fail the next one."""
+    """Nothing that a test left, failed or not, meets the next one."""
     if not site.lab.quiet(0.2):
         site.lab.pbx.cli("channel request hangup all")
         site.lab.quiet(10)
+    for recording in site.lab.pbx.recordings():
+        recording.unlink()

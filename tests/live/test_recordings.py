@@ -120,7 +120,7 @@ async def test_both_sides_are_in_the_stored_file_whose_name_and_checksum_are_on_
     assert (row["sha256"], row["bytes"]) == (hashlib.sha256(data).hexdigest(), len(data))
     assert row["seconds"] == pytest.approx((len(data) - 44) / 16_000)
     assert here.file(row).stat().st_mode & 0o077 == 0
-    assert not list((place.site.lab.pbx.spool / "recording").iterdir()), "Asterisk holds it no longer"
+    assert not place.site.lab.pbx.recordings(), "Asterisk holds it no longer"
     await here.until_kinds("recording.started", "recording.stored")
     # What is played is what is stored.
     status, headers, body = get(place, f"/recordings/{attempt}")
@@ -368,7 +368,7 @@ async def test_a_folder_that_cannot_be_written_keeps_files_in_asterisk_until_it_
         await here.passed(1)
         await here.hang_up()
         place.wait(lambda: (place.daemon.health() or {}).get("recordings") == "refused", 15, "/health says it")
-        assert len(list((place.site.lab.pbx.spool / "recording").iterdir())) == 1
+        assert len(place.site.lab.pbx.recordings()) == 1
         blocked.unlink()
         (row,) = await here.stored()
     assert share(heard(read(here.file(row)), PERSON)) > 0.5
