@@ -45,7 +45,7 @@ from dialerd.engine.node import DRY_RUN, Node
 from dialerd.engine.pacer import Pacer
 from dialerd.engine.reconciler import Reconciler
 from dialerd.engine.single import SingleCalls
-from dialerd.engine.stasis import Stasis
+from dialerd.engine.stasis import EVENTS, Stasis
 from dialerd.live.callerids import CallerIds
 from dialerd.live.figures import CampaignEvent, CampaignFigures, LiveFigures
 from dialerd.live.link import RedisLink
@@ -96,7 +96,7 @@ class Engine:
             config.node, self._caller_ids, clock, self._directory, self._requests, self._caller_id_selected
         )
         self._ami = AmiLink(config.ami, clock, self._ami_event, self._calls.learn, self._asterisk_changed)
-        self._ari = AriLink(config.ari, clock, self._ari_event, self._ari_changed)
+        self._ari = AriLink(config.ari, clock, self._ari_event, self._ari_changed, EVENTS)
         self._lessons = Lessons(clock, self._campaigns)
         self._legs = Legs(self._ari)
         self._conversations = Conversations(

@@ -141,3 +141,4 @@ _HANDLERS = {
     "RecordingFinished": Stasis._recorded,
     "RecordingFailed": Stasis._recorded,
 }
+EVENTS = tuple(_HANDLERS)  # what is asked of Asterisk
