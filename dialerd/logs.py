@@ -13,6 +13,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TextIO, cast
 
 import structlog
@@ -33,6 +34,7 @@ _CREDENTIALS = re.compile(r"(://[^/\s:@]*:)[^@\s/]+(@)|(api_key=)[^&\s]+")
 _NUMBER = re.compile(r"(?:\+|(?<=PJSIP/)|(?<=Local/)|(?<=sip:)|(?<=tel:))[1-9][0-9]{5,14}(?![0-9])", re.ASCII)
 # C0, DEL and C1 controls, line and paragraph separators, and the marks that turn the writing direction.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_WORD = re.compile(r"[a-z0-9_.-]*", re.ASCII)
 _PLAIN = re.compile(r"[^\s=\"\\]+\Z")
 
 
@@ -76,8 +78,8 @@ class Cleaner:
         """Clean one event; structlog's processor interface."""
         clean: EventDict = {}
         for key, value in event.items():
-            name = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:64]
-            if _SECRET.search(name) and not isinstance(value, bool | int | float | None):
+            name, secret = _key(key)
+            if secret and not isinstance(value, bool | int | float | None):
                 clean[name] = "***"
             elif name == "exception":
                 lines = [self._text(line, MAX_TRACE) for line in str(value)[-MAX_TRACE:].splitlines()]
@@ -101,10 +103,19 @@ class Cleaner:
     def _text(self, text: str, limit: int) -> str:
         if len(text) > limit:
             text = f"{text[:limit]}… ({len(text)} characters)"
+        if _WORD.fullmatch(text):  # nothing in it can be a secret, a number or a control character
+            return text
         text = _CREDENTIALS.sub(lambda m: f"{m[1]}***{m[2]}" if m[1] else f"{m[3]}***", text)
         if self._mask:
             text = _NUMBER.sub(lambda m: masked(m[0]), text)
         return _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode("ascii"), text)
+
+
+@lru_cache(1000)
+def _key(key: str) -> tuple[str, bool]:
+    """A key that is harmless, and whether its values are secret."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:64]
+    return name, _SECRET.search(name) is not None
 
 
 def logfmt(_logger: object, _method: str, event: EventDict) -> str:

@@ -7,6 +7,7 @@ Rates are ratios from 0 to 1, or None while there is nothing to divide by. Times
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from math import isfinite
 from typing import Any, Literal
 
@@ -201,16 +202,21 @@ class LiveEvent:
 
 def to_json(value: object) -> Any:
     """What `json.dumps` takes: times as ISO 8601 in UTC, NaN and infinity as null, tuples as lists."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [to_json(item) for item in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: to_json(getattr(value, name)) for name in _names(type(value))}
     raise TypeError(f"status holds a {type(value).__name__}, which has no JSON form")
+
+
+@cache  # of a few classes; to look the names up takes longer than all else here
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))

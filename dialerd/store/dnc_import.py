@@ -163,8 +163,7 @@ async def import_register(
 async def staging(pool: asyncpg.Pool) -> AsyncIterator[Any]:
     """A connection with an empty table for a list's new contents, and time enough to work on it."""
     async with pool.acquire() as connection:
-        # RESET ALL gives the pool's limit back when the connection is released
-        await connection.execute(f"SET statement_timeout = '{_IMPORT_SECONDS}s'")
+        await connection.alter(f"SET statement_timeout = '{_IMPORT_SECONDS}s'")
         await connection.execute(_MAKE)
         try:
             yield connection

@@ -105,8 +105,8 @@ async def migrate(pool: asyncpg.Pool, migrations: Sequence[Migration] | None = N
     done: list[Migration] = []
     async with pool.acquire(timeout=_WAIT_SECONDS) as connection:
         # The pool's limits are for short statements; they come back when the connection is released.
-        await connection.execute(f"SET statement_timeout = '{_STEP_TIMEOUT_SECONDS}s'")
-        await connection.execute(f"SET lock_timeout = '{_WAIT_SECONDS}s'")
+        await connection.alter(f"SET statement_timeout = '{_STEP_TIMEOUT_SECONDS}s'")
+        await connection.alter(f"SET lock_timeout = '{_WAIT_SECONDS}s'")
         while (step := await _apply_next(connection, known)) is not None:
             done.append(step)
     return done

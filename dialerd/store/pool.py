@@ -48,10 +48,32 @@ async def connect(postgres: Postgres, application_name: str, tenant_id: int | No
                 "idle_in_transaction_session_timeout": str(statement_ms * 2),
             },
             init=_prepare,
+            connection_class=Session,
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
         words = str(error) or type(error).__name__
         raise DatabaseUnreachable(f"PostgreSQL at {postgres.dsn}: {words}") from error
+
+
+class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg is untyped
+    """A connection of ours. A pool resets a session that goes back to it, which costs each query a second round trip;
+    this one is reset only when `alter` was asked of it. Nothing else may change a session beyond its transaction."""
+
+    _altered = False
+
+    async def alter(self, statement: str) -> None:
+        """A `SET` that holds until the connection goes back to its pool."""
+        self._altered = True  # first: whether the statement took effect may stay unknown
+        await self.execute(statement)
+
+    def get_reset_query(self) -> str:
+        """What `reset` asks of the server: nothing, of a session that is as it was."""
+        return str(super().get_reset_query()) if self._altered else ""
+
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- asyncpg's
+        """What the pool does with a session that comes back; one that cannot be reset is closed by it."""
+        await super().reset(timeout=timeout)
+        self._altered = False
 
 
 class TenantPool:
@@ -64,9 +86,9 @@ class TenantPool:
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Any]:
-        """A connection; on release asyncpg resets the session."""
+        """A connection; on release the session is reset."""
         async with self._pool.acquire() as connection:
-            await connection.execute(self._set)
+            await connection.alter(self._set)
             yield connection
 
     async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> list[Any]:  # noqa: ASYNC109 -- asyncpg's
