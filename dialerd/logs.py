@@ -55,7 +55,7 @@ def configure(log: Log, stream: TextIO | None = None) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=out),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=stream is None,  # a process that logs where it should is set up once
     )
     logging.captureWarnings(True)
     logging.root.handlers = [_Forward(logging.WARNING)]

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 _RECORD = queries("engine").record
 _BATCH = 300  # groups of rows; about 150 kB of JSON
+_GATHER_SECONDS = 0.01  # what comes within it goes into the same transaction: a call's steps come in twos and threes
 BACKLOG = 5_000  # groups beyond which no new call is placed: the record is behind
 Row = Mapping[str, Mapping[str, Any]]
 
@@ -66,6 +67,7 @@ class Ledger:
         """Writes; ends only by cancellation."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
             self._wake.clear()
             while self._groups:
                 # What is put while a batch is under way makes the next one: the load sets the batch's size.

@@ -111,9 +111,8 @@ class TenantPool:
             return status
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # json.dumps would make one each time
+
+
 async def _prepare(connection: Any) -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode, decoder=json.loads)
-
-
-def _encode(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -5,7 +5,6 @@ that takes nothing is dropped, here or by the engine's queue.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -20,7 +19,7 @@ from dialerd.core.causes import Outcome
 from dialerd.core.status import LiveEvent
 from dialerd.web.app import Surface, Visitor
 from dialerd.web.errors import Problem
-from dialerd.web.events import until_first
+from dialerd.web.events import compact, until_first
 from dialerd.web.port import CallDesk
 from dialerd.web.requests import same_origin
 
@@ -110,7 +109,7 @@ class CallSocket:
             nonlocal code
             async for event in events:
                 async with asyncio.timeout(streams.stall_seconds):
-                    await websocket.send_text(json.dumps(event.data, separators=(",", ":")))
+                    await websocket.send_text(compact(event.data))
                 if event.data["is_completed"]:
                     code = _OVER
 

@@ -23,6 +23,7 @@ HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
+compact = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one for each event
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +196,8 @@ class EventStream:
             await asyncio.gather(happened, *ends, return_exceptions=True)
 
     async def _event(self, send: Send, kind: str, data: Mapping[str, Any]) -> None:
-        # json.dumps escapes line ends: a name cannot begin an event of its own.
-        await self._write(send, f"event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n")
+        # JSON escapes line ends: a name cannot begin an event of its own.
+        await self._write(send, f"event: {kind}\ndata: {compact(data)}\n\n")
 
     async def _write(self, send: Send, text: str) -> None:
         await self._send(send, {"type": "http.response.body", "body": text.encode(), "more_body": True})

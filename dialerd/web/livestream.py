@@ -1,7 +1,6 @@
 """One reader's live stream: each event of a source as it comes, without delay: an agent's views, a call's status."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
@@ -10,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from dialerd.core.status import AgentRefused, LiveEvent
 from dialerd.web.errors import Problem
-from dialerd.web.events import HEADERS, Streams, until_first
+from dialerd.web.events import HEADERS, Streams, compact, until_first
 
 
 class LiveStream:
@@ -52,7 +51,7 @@ class LiveStream:
     async def _run(self, events: AsyncIterator[LiveEvent], receive: Receive, send: Send) -> None:
         async def write() -> None:
             async for event in events:
-                data = json.dumps(self._told(event), separators=(",", ":"))
+                data = compact(self._told(event))
                 await self._write(send, f"event: {event.kind}\ndata: {data}\n\n")
 
         async def disconnected() -> None:

@@ -32,7 +32,9 @@ async def test_what_was_altered_is_undone_when_the_session_goes_back_and_nothing
     pool.terminate()
 
 
-async def test_a_session_that_comes_back_in_a_failed_transaction_is_undone_all_the_same(database: config.Postgres) -> None:
+async def test_a_session_that_comes_back_in_a_failed_transaction_is_undone_too(
+    database: config.Postgres,
+) -> None:
     pool = await connect(database.model_copy(update={"pool_size": 1}), "tests")
     with pytest.raises(asyncpg.InFailedSQLTransactionError):
         async with pool.acquire() as session:
