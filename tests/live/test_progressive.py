@@ -1,8 +1,10 @@
 """The main job: a progressive campaign over real SIP."""
 
+import aiohttp
 import pytest
 import redis
 
+from dialerd.engine.stasis import EVENTS
 from lab.subscribers import Behaviour
 from tests.live.place import Place
 
@@ -83,6 +85,12 @@ async def test_the_person_and_the_agent_are_in_one_bridge_within_milliseconds(pl
         "SELECT count(connected_at) AS joined, count(DISTINCT agent_id) AS agents FROM attempts"
     )
     assert (row["joined"], row["agents"]) == (4, 2)
+    lab = place.site.lab
+    login = {"Authorization": aiohttp.encode_basic_auth(lab.ari_username, lab.ari_password)}
+    async with aiohttp.ClientSession(headers=login) as session, session.get(f"{lab.ari_url}/applications") as answer:
+        (app,) = await answer.json()
+    asked_for = {event["type"] for event in app["events_allowed"]}
+    assert asked_for == {*EVENTS, "ApplicationReplaced"}, "and not for the thirteen variables of each call"
 
 
 async def test_with_no_agent_within_the_grace_the_message_plays_and_the_call_is_abandoned(place: Place) -> None:
