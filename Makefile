@@ -28,8 +28,8 @@ layers:
 unit:
 	$(PYTHON) -m pytest tests/unit tests/property
 
-test: setup  ## every test, with real PostgreSQL, Redis and Asterisk, two at a time
-	$(PYTHON) -m pytest tests -n 2
+test: setup  ## every test, with real PostgreSQL, Redis and Asterisk, three at a time: most of them wait
+	$(PYTHON) -m pytest tests -n 3 --dist worksteal
 
 features: setup  ## write docs/features.md: what is promised, and which tests prove it
 	$(PYTHON) -m tests.features
