@@ -6,11 +6,14 @@ All times are milliseconds. What is not set is as amd.conf has it.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from dialerd.core.lots import drawn
+
 # off: nobody listens. connect: the verdict is kept, and an agent gets the call. drop: it is hung up. message: after the
-# greeting, and its beep, it hears the campaign's message.
-MODES: Final = ("off", "drop", "connect", "message")
-WITHOUT_AGENT: Final = frozenset({"drop", "message"})
+# greeting, and its beep, it hears the campaign's message. flow: it goes into a flow of its own.
+MODES: Final = ("off", "drop", "connect", "message", "flow")
+WITHOUT_AGENT: Final = frozenset({"drop", "message", "flow"})  # unless a flow hands it to them
 VERDICT: Final = "MACHINE"
+MOST_CHECKED: Final = 0.5
 
 # In the order of AMD()'s arguments: name → smallest and greatest value.
 PARAMETERS: Final[Mapping[str, tuple[int, int]]] = {
@@ -24,6 +27,12 @@ PARAMETERS: Final[Mapping[str, tuple[int, int]]] = {
     "silence_threshold": (1, 32_767),  # the level below which it is silence
     "maximum_word_length": (500, 15_000),
 }
+
+
+def checked(attempt: str, share: float) -> bool:
+    """Whether an attempt is one of the share (0 to 0.5) of machines that go to an agent like persons, so that somebody
+    hears what they are. The lot is in the attempt's id: see `core.lots`."""
+    return drawn("machine check", attempt, share)
 
 
 class ParameterRefused(ValueError):

@@ -11,6 +11,8 @@ import pytest
 
 from dialerd.store import stats
 from lab.subscribers import Behaviour, number
+from tests.live.hearing import Words
+from tests.live.hearing import heard as people_heard
 from tests.live.place import Place
 
 pytestmark = pytest.mark.live
@@ -157,3 +159,32 @@ async def test_an_agent_gets_a_machine_too_where_the_campaign_says_so(place: Pla
     place.connect(names)
     await place.until_outcomes(connected=1)
     assert await place.pool.fetchval("SELECT machine FROM attempts") == "MACHINE"
+
+
+LEAVE = """\
+language = "en"
+[nodes.say]
+type = "play"
+prompt = { text = "we shall call again" }
+next = "bye"
+[nodes.bye]
+type = "hangup"
+"""
+
+
+async def test_a_machine_goes_through_its_flow_to_the_end_and_a_person_gets_an_agent(
+    place: Place, tmp_path: Path
+) -> None:
+    words = Words(place, tmp_path)
+    words.add(leave=LEAVE)
+    campaign = await place.campaign(Behaviour.MACHINE, Behaviour.PERSON, machine_detection="flow", machine_flow="leave")
+    names = await place.agents(2)
+    with people_heard(place) as ears:
+        place.start()
+        place.connect(names)
+        await place.until_outcomes(message_left=1, connected=1)
+    machine, person = (number(each, campaign * 100) for each in (Behaviour.MACHINE, Behaviour.PERSON))
+    assert ears.seconds(machine, "we shall call again") > 0.7
+    assert ears.seconds(person, "we shall call again") == 0
+    talked = await place.pool.fetchrow("SELECT e164, machine, agent_id FROM attempts WHERE outcome = 'connected'")
+    assert (talked["e164"], talked["machine"], talked["agent_id"] is not None) == (person, "HUMAN", True)

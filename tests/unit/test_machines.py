@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dialerd.core import attempt as core
-from dialerd.core import machines
+from dialerd.core import machines, recording
 from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.campaign import CampaignRefused, Draft, check
 from dialerd.core.causes import LIVE_ANSWERS, Outcome
@@ -41,6 +41,11 @@ def test_a_parameter_twice_is_refused() -> None:
     ("settings", "field"),
     [
         ({"machine_detection": "message"}, "machine_message"),
+        ({"machine_detection": "flow"}, "machine_flow"),
+        ({"machine_flow": "../etc/passwd"}, "machine_flow"),
+        ({"machine_check": -0.1}, "machine_check"),
+        ({"machine_check": 0.51}, "machine_check"),
+        ({"machine_check": float("nan")}, "machine_check"),
         ({"machine_detection": "maybe"}, "machine_detection"),
         ({"machine_message": "http://example.org/x"}, "machine_message"),
         ({"machine_message": "/etc/passwd"}, "machine_message"),
@@ -62,6 +67,7 @@ def test_a_campaign_that_cannot_do_it_is_refused(settings: dict[str, Any], field
         ("MACHINE", 16, "message", Outcome.MACHINE),  # it hung up, or its greeting did not end
         ("MACHINE", 79, "message", Outcome.MACHINE),
         ("MACHINE", 31, "drop", Outcome.MACHINE),
+        ("MACHINE", 16, "flow", Outcome.MACHINE),  # it hung up before the flow's end
         ("MACHINE", 16, "connect", Outcome.ABANDONED),  # perhaps a person after all, for whom nobody came
         ("HUMAN", 31, "message", Outcome.ABANDONED),
         ("NOTSURE", 31, "message", Outcome.ABANDONED),
@@ -82,5 +88,35 @@ def test_only_a_machine_that_heard_the_whole_message_has_been_left_one(
     assert core.outcome(facts, 2.0, machines=mode) is outcome
 
 
+def test_without_a_queue_nobody_can_check_a_machine() -> None:
+    with pytest.raises(CampaignRefused, match="machine_check: needs a queue"):
+        check(Draft("n", "power", "no-queue", "t", broadcast="x", machine_check=0.1))
+
+
 def test_a_message_left_is_no_live_answer() -> None:
     assert Outcome.MESSAGE_LEFT not in LIVE_ANSWERS
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [(Event(Kind.MESSAGE, NOW), Outcome.MESSAGE_LEFT), (Event(Kind.HANDED, NOW), Outcome.ABANDONED),
+     (Event(Kind.JOINED, NOW, agent_id=1), Outcome.CONNECTED)],
+)  # fmt: skip
+def test_a_machine_in_a_flow_has_heard_its_end_or_is_a_call_as_any_other_once_it_is_handed_over(
+    event: Event, outcome: Outcome
+) -> None:
+    facts, later = Facts(NOW), NOW + timedelta(seconds=5)
+    for each in (Event(Kind.ENTERED, NOW, status="MACHINE"), event, Event(Kind.LEFT, later),
+                 Event(Kind.HUNG_UP, later, cause=16)):  # fmt: skip
+        facts = core.apply(facts, each)
+    assert core.outcome(facts, 2.0, machines="flow") is outcome
+
+
+def test_the_share_of_machines_that_is_checked_is_in_the_attempts_ids() -> None:
+    attempts = [f"018f{n:028x}" for n in range(4000)]
+    drawn = {share: {a for a in attempts if machines.checked(a, share)} for share in (0.0, 0.1, 0.5, 1.0)}
+    assert [len(drawn[0.0]), len(drawn[1.0])] == [0, 4000]
+    assert 330 < len(drawn[0.1]) < 470 and 1900 < len(drawn[0.5]) < 2100
+    assert drawn[0.1] < drawn[0.5], "a greater share has the same ones and more"
+    recorded = {a for a in attempts if recording.drawn(a, 0.1)}
+    assert len(recorded & drawn[0.1]) < 70, "another lot than that of recordings"
