@@ -10,6 +10,7 @@ import click
 from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
 from dialerd.core import campaign as rules
 from dialerd.core import machines, retry, windows
+from dialerd.core.abandonment import unchecked
 from dialerd.core.limits import parse as parse_limit
 from dialerd.core.recording import POLICIES, refusal
 from dialerd.core.seller import LANGUAGES, Seller
@@ -373,6 +374,8 @@ def _show(campaign: campaigns.Campaign, as_json: bool) -> None:
     legal = profiles.profile(campaign.legal_profile) if campaign.legal_profile in profiles.names() else None
     if why := refusal(campaign.recording, campaign.recording_announcement, legal):
         say(f"no call will be recorded: {why}")
+    if why := unchecked(legal, campaign.machine_detection, campaign.machine_check):
+        say(why)
     if as_json:
         show_json(campaign)
     else:

@@ -25,6 +25,7 @@ _AGAIN_SECONDS = 300.0  # a book is read again after so long, and when a window 
 _AFTER_FAILURE_SECONDS = 5.0
 _HISTORY = timedelta(hours=3)
 _HISTORY_CALLS = 5_000
+_CHECKS = timedelta(days=30)  # what agents said of machines that they checked is of use for so long
 
 
 class Bookkeeper:
@@ -92,6 +93,9 @@ class Bookkeeper:
         begins, book = self._starts(campaign), campaign.book
         unwritten = self._node.ledger.ending
         # What has ended and is written by now will be in what is read; all others are counted on top of it.
-        recorded = [a for a in book.fresh if a not in self._node.calls and a not in unwritten]
-        windows = await store.windows(pool, campaign.id, begins)
-        book.take(self._clock.monotonic(), begins, windows, recorded)
+        fresh = (*book.fresh, *book.machines)
+        recorded = [a for a in fresh if a not in self._node.calls and a not in unwritten]
+        windows, unheard = await store.windows(pool, campaign.id, begins), None
+        if campaign.allowance.false_positives:
+            unheard = await store.unheard(pool, campaign.id, begins, self._clock.now() - _CHECKS)
+        book.take(self._clock.monotonic(), begins, windows, recorded, unheard)

@@ -13,6 +13,27 @@ CROSS JOIN LATERAL (
 ) AS found
 ORDER BY w.n;
 
+-- name: unheard
+-- Machines of a campaign's own lines, by their verdict, that no agent had, since each of the moments $2, in their order;
+-- and of those that agents checked since $3, how many there were and how many of them were persons. Only the index
+-- attempts_machines is read. An agent who left the message on it has said that it is a machine.
+SELECT found.machines, heard.checked, heard.persons
+FROM unnest($2::timestamptz[]) WITH ORDINALITY AS w (start, n)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS machines
+    FROM attempts a
+    WHERE a.campaign_id = $1 AND a.machine = 'MACHINE' AND a.batch_id IS NULL AND a.answered_at >= w.start
+      AND a.outcome IN ('machine', 'message_left') AND a.agent_id IS NULL
+) AS found
+CROSS JOIN (
+    SELECT count(*) AS checked, count(*) FILTER (WHERE a.machine_said = false) AS persons
+    FROM attempts a
+    WHERE a.campaign_id = $1 AND a.machine = 'MACHINE' AND a.batch_id IS NULL AND a.answered_at >= $3
+      AND a.machine_checked
+      AND (a.machine_said IS NOT NULL OR a.outcome IN ('machine', 'message_left') AND a.agent_id IS NOT NULL)
+) AS heard
+ORDER BY w.n;
+
 -- name: history
 -- The last $3 attempts of a campaign since $2 that went out and have ended, oldest first: what became of the line and
 -- when, and how long talk and wrap-up took. Hand-outs to an outside dialer, and returned calls, are no lines of ours.
@@ -29,6 +50,8 @@ FROM (
     -- Who hung up before machine detection had a verdict was never there to be joined.
     CROSS JOIN LATERAL (SELECT x.outcome IN ('connected', 'abandoned', 'hung_up') AND x.answered_at IS NOT NULL
                                AND (x.outcome <> 'hung_up' OR x.machine IS NOT NULL OR c.machine_detection = 'off')
+                               AND (c.machine_detection <> 'flow' OR x.machine IS DISTINCT FROM 'MACHINE'
+                                    OR x.machine_checked)  -- what a machine's flow hands over was no answer
                                AS answered) AS live
     WHERE c.id = $1 AND x.claimed_at >= $2 AND x.ended_at IS NOT NULL AND x.batch_id IS NULL
       AND x.returns IS NULL
