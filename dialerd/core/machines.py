@@ -60,17 +60,19 @@ def lost(machines: int, checked: int, persons: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Unheard:
-    """Machines by their verdict that no agent had, in each of some windows; and how many others were `checked` by an
-    agent, who found so many `persons` among them."""
+class Tally:
+    """In each of some windows the machines by their verdict that no agent had (`unheard`), and the conversations that
+    were with a machine, as the agent said (`known`). And how many machines were `checked` by an agent, who found so
+    many `persons` among them."""
 
-    machines: tuple[int, ...]
+    unheard: tuple[int, ...]
+    known: tuple[int, ...]
     checked: int
     persons: int
 
     def lost(self, more: int = 0) -> tuple[float, ...]:
-        """The persons among them, at most, in each window; `more`: machines that are in all of them as well."""
-        return tuple(lost(n + more, self.checked, self.persons) for n in self.machines)
+        """The persons among the unheard, at most, in each window; `more`: machines that are in all of them as well."""
+        return tuple(lost(n + more, self.checked, self.persons) for n in self.unheard)
 
 
 class ParameterRefused(ValueError):

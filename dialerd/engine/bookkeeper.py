@@ -4,6 +4,7 @@ learn from, and each decision.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -95,7 +96,11 @@ class Bookkeeper:
         # What has ended and is written by now will be in what is read; all others are counted on top of it.
         fresh = (*book.fresh, *book.machines)
         recorded = [a for a in fresh if a not in self._node.calls and a not in unwritten]
-        windows, unheard = await store.windows(pool, campaign.id, begins), None
-        if campaign.allowance.false_positives:
-            unheard = await store.unheard(pool, campaign.id, begins, self._clock.now() - _CHECKS)
-        book.take(self._clock.monotonic(), begins, windows, recorded, unheard)
+        windows = await store.windows(pool, campaign.id, begins)
+        tally = await store.machines(pool, campaign.id, begins, self._clock.now() - _CHECKS)
+        # Who talked to a machine had no live answer.
+        windows = [
+            replace(w, answers=max(w.abandoned, w.answers - n)) for w, n in zip(windows, tally.known, strict=True)
+        ]
+        counted = tally if campaign.allowance.false_positives else None
+        book.take(self._clock.monotonic(), begins, windows, recorded, counted)

@@ -13,11 +13,11 @@ ALTER TABLE attempts
     ADD COLUMN machine_checked  boolean NOT NULL DEFAULT false,  -- a machine by the verdict, sent to an agent all the same
     ADD COLUMN machine_said     boolean;                         -- and whether that agent said it was one; null: nothing
 
--- Machines by their verdict, by when they answered: how many nobody heard, and what agents said of the others, are counted
--- from this index alone. tenant_id is in it for the row-level security.
+-- Machines by their verdict or by an agent's word, by when they answered: how many nobody heard, and what agents said of
+-- the others, are counted from this index alone. tenant_id is in it for the row-level security.
 CREATE INDEX attempts_machines ON attempts (campaign_id, answered_at)
-    INCLUDE (tenant_id, outcome, agent_id, machine_checked, machine_said)
-    WHERE machine = 'MACHINE' AND batch_id IS NULL;
+    INCLUDE (tenant_id, outcome, agent_id, machine, machine_corrected, machine_checked, machine_said)
+    WHERE (machine = 'MACHINE' OR machine_corrected) AND batch_id IS NULL;
 
 -- The record's writer: a row {"machine": …} may say `checked`, a row {"disposition": …} that an agent `said` it and not the
 -- limit of the wrap-up. Rows of a daemon of the release before say neither.

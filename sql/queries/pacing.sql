@@ -13,23 +13,26 @@ CROSS JOIN LATERAL (
 ) AS found
 ORDER BY w.n;
 
--- name: unheard
--- Machines of a campaign's own lines, by their verdict, that no agent had, since each of the moments $2, in their order;
--- and of those that agents checked since $3, how many there were and how many of them were persons. Only the index
--- attempts_machines is read. An agent who left the message on it has said that it is a machine.
-SELECT found.machines, heard.checked, heard.persons
+-- name: machines
+-- Of a campaign's own lines, since each of the moments $2, in their order: machines by their verdict that no agent had, and
+-- conversations of which the agent said that it was a machine. And of the machines that agents checked since $3 how many
+-- there were, and how many of them were persons; an agent who left the message on one has said that it is a machine. Only
+-- the index attempts_machines is read.
+SELECT found.unheard, found.known, heard.checked, heard.persons
 FROM unnest($2::timestamptz[]) WITH ORDINALITY AS w (start, n)
 CROSS JOIN LATERAL (
-    SELECT count(*) AS machines
+    SELECT count(*) FILTER (WHERE a.machine = 'MACHINE' AND a.outcome IN ('machine', 'message_left')
+                              AND a.agent_id IS NULL) AS unheard,
+           count(*) FILTER (WHERE a.machine_corrected AND a.outcome = 'connected') AS known
     FROM attempts a
-    WHERE a.campaign_id = $1 AND a.machine = 'MACHINE' AND a.batch_id IS NULL AND a.answered_at >= w.start
-      AND a.outcome IN ('machine', 'message_left') AND a.agent_id IS NULL
+    WHERE a.campaign_id = $1 AND (a.machine = 'MACHINE' OR a.machine_corrected) AND a.batch_id IS NULL
+      AND a.answered_at >= w.start
 ) AS found
 CROSS JOIN (
     SELECT count(*) AS checked, count(*) FILTER (WHERE a.machine_said = false) AS persons
     FROM attempts a
-    WHERE a.campaign_id = $1 AND a.machine = 'MACHINE' AND a.batch_id IS NULL AND a.answered_at >= $3
-      AND a.machine_checked
+    WHERE a.campaign_id = $1 AND (a.machine = 'MACHINE' OR a.machine_corrected) AND a.batch_id IS NULL
+      AND a.answered_at >= $3 AND a.machine = 'MACHINE' AND a.machine_checked
       AND (a.machine_said IS NOT NULL OR a.outcome IN ('machine', 'message_left') AND a.agent_id IS NOT NULL)
 ) AS heard
 ORDER BY w.n;

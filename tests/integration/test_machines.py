@@ -12,7 +12,7 @@ import pytest
 
 from dialerd import config
 from dialerd.clock import Clock
-from dialerd.core.machines import Unheard, lost
+from dialerd.core.machines import Tally, lost
 from dialerd.engine.bookkeeper import Bookkeeper
 from dialerd.engine.calls import Calls
 from dialerd.engine.campaign import from_row
@@ -93,7 +93,7 @@ async def checks(pool: asyncpg.Pool, id_: int) -> None:
     """Of ten that were checked eight were machines; on one of them the agent left a message."""
     agent = await pool.fetchval("INSERT INTO agents (tenant_id, name, endpoint) VALUES (1, 'a', 'a') RETURNING id")
     heard = {"machine_checked": True, "agent_id": agent}
-    await ended(pool, id_, 7, "connected", machine_said=True, **heard)
+    await ended(pool, id_, 7, "connected", machine_said=True, machine_corrected=True, **heard)
     await ended(pool, id_, 1, "message_left", **heard)
     await ended(pool, id_, 2, "connected", machine_said=False, **heard)
     await ended(pool, id_, 1, "connected", **heard)
@@ -129,10 +129,11 @@ async def test_machines_are_counted_from_each_start_on_and_from_an_index_alone(p
     await ended(pool, id_, 1, "machine", ago=1, batch_id=uuid.uuid4())
     await ended(pool, other, 5, "machine", ago=1)
     await checks(pool, id_)
+    await attempt(pool, id_, outcome="connected", machine="HUMAN", machine_corrected=True, answered_at=now)
     day, month = now - timedelta(hours=24), now - timedelta(days=30)
-    assert await pacing.unheard(pool, id_, [day, month], month) == Unheard((3, 5), 10, 2)
-    assert await pacing.unheard(pool, id_, [day], now) == Unheard((3,), 0, 0), "no check since then"
-    assert await pacing.unheard(pool, id_, [], month) == Unheard((), 0, 0)
+    assert await pacing.machines(pool, id_, [day, month], month) == Tally((3, 5), (8, 8), 10, 2)
+    assert await pacing.machines(pool, id_, [day], now) == Tally((3,), (8,), 0, 0), "no check since then"
+    assert await pacing.machines(pool, id_, [], month) == Tally((), (), 0, 0)
     await pool.execute(
         "INSERT INTO attempts (id, tenant_id, campaign_id, contact_id, number_id, e164, node, trunk, state, outcome,"
         " claimed_at, answered_at, ended_at, machine) SELECT uuid7(), 1, $1, -n, -n, '+358401234567', 'n', 't',"
@@ -140,7 +141,7 @@ async def test_machines_are_counted_from_each_start_on_and_from_an_index_alone(p
         " FROM generate_series(1, 40000) AS n, LATERAL (SELECT now() - n * interval '1 minute' AS at) AS x", other,
     )  # fmt: skip
     await pool.execute("VACUUM ANALYZE attempts")
-    plan = await pool.fetchval("EXPLAIN (FORMAT JSON) " + pacing._UNHEARD, other, [day], day)
+    plan = await pool.fetchval("EXPLAIN (FORMAT JSON) " + pacing._MACHINES, other, [day], day)
     scans = [node for node in nodes(json.loads(plan)[0]["Plan"]) if node.get("Relation Name") == "attempts"]
     assert [(node["Node Type"], node["Index Name"]) for node in scans] == [("Index Only Scan", "attempts_machines")] * 2
 
@@ -175,6 +176,6 @@ async def test_the_budget_shrinks_by_those_who_were_taken_for_machines_where_the
     assert await left() == pytest.approx(0.03 * 120 - 20 if counted else 3.0), (
         "it has ended, and is on record or nowhere"
     )
-    await ended(pool, id_, 300, "connected", machine_checked=True, machine_said=True)
-    more = 0.03 * 400 - (0.97 * lost(20, 300, 0) if counted else 0.0)
+    await ended(pool, id_, 300, "connected", machine_checked=True, machine_said=True, machine_corrected=True)
+    more = 3.0 - (0.97 * lost(20, 300, 0) if counted else 0.0)  # those were machines, and no live answers
     assert await left() == pytest.approx(more)

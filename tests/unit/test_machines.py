@@ -146,8 +146,8 @@ def test_the_bound_is_a_share_above_what_was_seen_and_falls_with_every_machine_t
 
 def test_nothing_checked_means_that_every_machine_may_be_a_person() -> None:
     assert machines.false_positive_bound(0, 0) == 1.0
-    assert machines.Unheard((40, 900), 0, 0).lost(2) == (42.0, 902.0)
-    assert machines.Unheard((40, 900), 200, 0).lost() == pytest.approx((0.534, 12.01), abs=0.01)
+    assert machines.Tally((40, 900), (0, 0), 0, 0).lost(2) == (42.0, 902.0)
+    assert machines.Tally((40, 900), (0, 0), 200, 0).lost() == pytest.approx((0.534, 12.01), abs=0.01)
 
 
 @pytest.mark.parametrize("checked", [10, 20, 50, 200])

@@ -12,7 +12,7 @@ from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Facts, Kind
 from dialerd.core.flow import Script
 from dialerd.core.flow_check import read
-from dialerd.core.machines import Unheard, lost
+from dialerd.core.machines import Tally, lost
 from dialerd.core.retry import History
 from dialerd.engine.books import TOO_OLD_SECONDS, Book
 from dialerd.engine.calls import Call
@@ -113,10 +113,10 @@ def test_the_book_counts_machines_on_where_the_law_counts_persons_taken_for_them
         book.count_machine(attempt)
     book.take(100.0, [NOW], [Window(10, 1)], [])
     assert book.budget(101.0, 0.03) == Budget(0.03, (Window(10, 1),)), "the law says nothing of them"
-    book.take(100.0, [NOW], [Window(10, 1)], ["a"], Unheard((7,), 0, 0))
+    book.take(100.0, [NOW], [Window(10, 1)], ["a"], Tally((7,), (0,), 0, 0))
     assert book.budget(101.0, 0.03) == Budget(0.03, (Window(10, 1, 9.0),)), "none was checked: each may be one"
     book.count("b", abandoned=False)  # its flow gave it to an agent
-    book.take(102.0, [NOW], [Window(10, 1)], [], Unheard((7,), 200, 4))
+    book.take(102.0, [NOW], [Window(10, 1)], [], Tally((7,), (0,), 200, 4))
     assert book.budget(103.0, 0.03) == Budget(0.03, (Window(11, 1, lost(8, 200, 4)),))
 
 
