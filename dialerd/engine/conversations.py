@@ -97,9 +97,10 @@ class Conversations:
             self.offer(call)
 
     async def _check(self, attempt: str) -> None:
-        """A call whose verdict an agent checks: with nobody free the dialplan plays what persons hear."""
-        unsaid = self._ari.set_variable(attempt, "DIALERD_MACHINE_MESSAGE", "")
-        await self._tried("set_variable", attempt, unsaid)
+        """A call whose verdict an agent checks: with nobody free the dialplan plays what persons hear.
+        (Emptying DIALERD_MACHINE_MESSAGE instead changes nothing: tried with 22.10.)"""
+        another = self._ari.set_variable(attempt, "AMDSTATUS", "CHECKED")
+        await self._tried("set_variable", attempt, another)
 
     def _leave_machine(self, call: Call) -> None:
         """A machine gets no agent: it is hung up, goes through its flow, or the dialplan leaves it a message."""

@@ -244,7 +244,7 @@ async def test_a_machine_that_is_to_be_checked_goes_to_an_agent_and_else_hears_w
     machine_call(stage, "message", check=0.6)
     await stage.settle()
     assert (stage.call.checked, stage.states()) == (True, ["reserved"])
-    assert stage.ari.variables == [(ATTEMPT, "DIALERD_MACHINE_MESSAGE", "")]
+    assert stage.ari.variables == [(ATTEMPT, "AMDSTATUS", "CHECKED")]
     assert (stage.call.on_machine, stage.call.outcome) == (False, Outcome.ABANDONED)
 
 
