@@ -64,7 +64,13 @@ async def test_a_word_that_came_too_late_corrects_nothing(pool: asyncpg.Pool) ->
 
 @pytest.mark.parametrize(
     ("meaning", "said_by_agent", "heard"),
-    [("machine", True, True), ("sale", True, False), ("sale", False, None), ("sale", None, None)],
+    [
+        ("machine", True, True),
+        ("machine", False, None),
+        ("sale", True, False),
+        ("sale", False, None),
+        ("sale", None, None),
+    ],
 )
 async def test_what_an_agent_says_of_a_machine_is_kept_and_what_the_limit_says_is_not(
     pool: asyncpg.Pool, meaning: str, said_by_agent: bool | None, heard: bool | None
