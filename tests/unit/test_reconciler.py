@@ -183,9 +183,9 @@ async def test_a_person_on_hold_whose_agent_is_gone_goes_to_the_next_one() -> No
 
 def test_a_machine_that_is_to_be_checked_is_so_also_after_a_restart() -> None:
     times = dict.fromkeys(("dialed_at", "ringing_at", "answered_at", "connected_at"))
-    row: dict[str, Any] = {"id": ATTEMPT, "contact_id": 1, "e164": "+358401234567", "claimed_at": NOW, "state": "answered",
-           "agent_id": None, "machine": "MACHINE", "dial_status": None, "cause": None, "attempts": 1, "tries": {},
-           "caller_id": None, "returns": None, **times}  # fmt: skip
+    row: dict[str, Any] = {"id": ATTEMPT, "contact_id": 1, "e164": "+358401234567", "claimed_at": NOW,
+           "state": "answered", "agent_id": None, "machine": "MACHINE", "dial_status": None, "cause": None,
+           "attempts": 1, "tries": {}, "caller_id": None, "returns": None, **times}  # fmt: skip
     for share, checked in ((0.5, False), (0.6, True)):
         call = _from_row(row, campaign(machine_detection="drop", machine_check=share), 0.0)
         assert (call.checked, call.on_machine) == (checked, not checked)
