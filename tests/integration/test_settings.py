@@ -331,5 +331,8 @@ async def test_what_is_done_about_machines_is_set_shown_and_taken_back(admin: Ad
     changed = (await admin("campaign", "update", "Alpha", *off, "--json")).json
     assert (changed["machine_detection"], changed["machine_message"]) == ("connect", None)
     assert changed["machine_parameters"] == {}
+    counted = await admin("campaign", "update", "Alpha", "--machine-detection", "drop", "--profile", "UK", "--json")
+    assert (counted.json["machine_check"], "no agent checks any" in counted.err) == (0.0, True), counted.err
+    assert "no agent checks any" not in (await admin("campaign", "update", "Alpha", "--machine-check", "0.1")).err
     told = (await admin("campaign", "machines", "Alpha", "--json")).json
     assert (told["machine"], told["false_negatives"], told["seconds_median"]) == (0, None, None)
