@@ -10,6 +10,7 @@ import click
 from dialerd.cli.common import Session, command, say, show_fields, show_json, show_table
 from dialerd.core import campaign as rules
 from dialerd.core import machines, retry, windows
+from dialerd.core.abandonment import unchecked
 from dialerd.core.limits import parse as parse_limit
 from dialerd.core.recording import POLICIES, refusal
 from dialerd.core.seller import LANGUAGES, Seller
@@ -45,6 +46,9 @@ _SETTINGS = (
     ("--machine-message", "machine_message", str, "With --machine-detection message: the sound file that machines hear "
      "after their beep, as Asterisk names it."),
     ("--machine-wait", "machine_wait_seconds", int, "Seconds for the end of a machine's greeting, then it is hung up."),
+    ("--machine-flow", "machine_flow", str, "With --machine-detection flow: the IVR flow that machines go through."),
+    ("--machine-check", "machine_check", float, "The share of machines, 0 to 0.5, that agents get like persons: what "
+     "they say tells how often a person is taken for a machine."),
     ("--purpose", "purpose", click.Choice(rules.PURPOSES), "What the calls are for, as the law asks it."),
     ("--abandon-lockout", "abandon_lockout_seconds", int, "Seconds without a call after an abandoned one."),
     ("--callback-patience", "callback_patience_seconds", int, "Seconds after which anybody may take an agent's "
@@ -164,8 +168,7 @@ async def create(
                 "--queue says whose agents take the calls; without agents: --broadcast SOUND, or --flow NAME"
             )
         settings["queue_name"] = rules.NO_QUEUE
-    if settings["flow"] is not None:
-        flows.load(session.config.flows, settings["flow"])  # a campaign with a broken flow would not dial
+    _check_flows(session, settings)
     if settings["serial_interval_seconds"] is None:
         settings["serial_interval_seconds"] = session.config.dialing.serial_interval_seconds
     elif settings["serial_interval_seconds"] == "none":
@@ -235,11 +238,10 @@ async def update(
     """
     changes = {name: value for name, value in settings.items() if value is not None} | _rules(retries, limits, amd)
     can_be_none = "legal_profile", "serial_interval_seconds", "broadcast", "flow", "seller_name", "seller_number"
-    for name in (*can_be_none, "recording_announcement", "voicemail_sound", "machine_message"):
+    for name in (*can_be_none, "recording_announcement", "voicemail_sound", "machine_message", "machine_flow"):
         if changes.get(name) == "none":
             changes[name] = None
-    if changes.get("flow") is not None:
-        flows.load(session.config.flows, changes["flow"])
+    _check_flows(session, changes)
     if window_texts:
         changes["windows"] = tuple(windows.parse(window_texts))
     if holidays is not None:
@@ -337,6 +339,13 @@ async def recycle_command(
         say(f"the campaign is {found.state}: 'dialer-admin campaign start {found.id}' calls them")
 
 
+def _check_flows(session: Session, settings: Mapping[str, Any]) -> None:
+    """A campaign with a broken flow would not dial."""
+    for name in ("flow", "machine_flow"):
+        if settings.get(name) is not None:
+            flows.load(session.config.flows, settings[name])
+
+
 def _render(session: Session, settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The message of a campaign with these settings, and its sound file, which is made unless it is there; None, both:
     it names no seller. Raises `core.campaign.CampaignRefused`."""
@@ -365,6 +374,8 @@ def _show(campaign: campaigns.Campaign, as_json: bool) -> None:
     legal = profiles.profile(campaign.legal_profile) if campaign.legal_profile in profiles.names() else None
     if why := refusal(campaign.recording, campaign.recording_announcement, legal):
         say(f"no call will be recorded: {why}")
+    if why := unchecked(legal, campaign.machine_detection, campaign.machine_check):
+        say(why)
     if as_json:
         show_json(campaign)
     else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 
+from dialerd.core.machines import WITHOUT_AGENT
 from dialerd.core.profile import Profile, Ring
 
 Clock = Literal["answer", "greeting_end"]
@@ -25,13 +26,15 @@ _BLOCK = timedelta(days=30)
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """`cap`: share of the live answers of `window` that may be abandoned, which is to wait for an agent for longer than
-    `grace_seconds`, counted from `clock_start`. `source`: who says so, in words for the operator."""
+    `grace_seconds`, counted from `clock_start`. `false_positives`: whether persons who were taken for machines count as
+    abandoned. `source`: who says so, in words for the operator."""
 
     cap: float = CAP
     grace_seconds: float = GRACE_SECONDS
     clock_start: Clock = "answer"
     window: Period = "24h"
     min_ring_seconds: float = 0.0
+    false_positives: bool = False
     source: str = "dialerd's own: no legal profile says anything about abandoned calls"
 
 
@@ -49,7 +52,21 @@ def of_profile(profile: Profile | None) -> Allowance:
     else:
         says = f"legal profile {profile.name}: {rule.source}"
     cap = CAP if rule.cap is None else rule.cap
-    return Allowance(cap, rule.grace_seconds, rule.clock_start, rule.window or "24h", ring, says)
+    window = rule.window or "24h"
+    return Allowance(cap, rule.grace_seconds, rule.clock_start, window, ring, rule.false_positives, says)
+
+
+def unchecked(profile: Profile | None, machine_detection: str, machine_check: float) -> str:
+    """What a campaign with this profile must know of its machines, in words; empty: nothing."""
+    if profile is None or not of_profile(profile).false_positives:
+        return ""
+    if machine_detection not in WITHOUT_AGENT or machine_check > 0:
+        return ""
+    return (
+        f"legal profile {profile.name} counts persons who are taken for machines as abandoned, and no agent checks "
+        "any: every machine counts until some were, and one line is dialled for each free agent. "
+        "Set one: dialer-admin campaign update --machine-check SHARE"
+    )
 
 
 def min_ring_seconds(ring: Ring) -> float:

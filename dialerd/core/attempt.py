@@ -54,7 +54,7 @@ class Kind(StrEnum):
     ENTERED = "entered"  # StasisStart: the call was answered and is in our hands
     HANDED = "handed"  # its flow gave it to the agents; detail: the node
     JOINED = "joined"  # in an agent's bridge
-    MESSAGE = "message"  # its agent had our message left on a machine
+    MESSAGE = "message"  # its agent had our message left on a machine, or the flow of a machine came to its end
     LEFT = "left"  # StasisEnd: it went out of our hands
     SEEN = "seen"  # reconcile found its channel alive; status says how far it is
     GONE = "gone"  # reconcile proved that no channel of this id exists any more
@@ -156,15 +156,16 @@ def outcome(
     """How an attempt that is over ended. `grace_seconds`: a live answer without an agent for so long is abandoned,
     counted from when the call is ours (after machine detection), or from the answer, or from when its flow handed it to
     the agents. In a broadcast, and in a flow that kept the call, no agent was meant to come: who stayed for so long has
-    heard the message. `machines`: what is done about them (core.machines.MODES); where an agent gets them too, a
-    verdict is no outcome, lest a person who was taken for a machine be abandoned uncounted."""
+    heard the message. `machines`: what is done about them (core.machines.MODES); where an agent gets them too, or the
+    flow of one handed it over, a verdict is no outcome, lest a person who was taken for a machine be abandoned
+    uncounted."""
     if facts.not_sent:
         return Outcome.NOT_SENT
     if facts.message:
         return Outcome.MACHINE if facts.cause == NOT_PLAYED else Outcome.MESSAGE_LEFT
     if facts.connected_at:
         return Outcome.CONNECTED
-    if facts.answered_at and facts.machine == VERDICT and machines in WITHOUT_AGENT:
+    if facts.answered_at and facts.handed_at is None and facts.machine == VERDICT and machines in WITHOUT_AGENT:
         heard = machines == "message" and facts.cause == MESSAGE_LEFT
         return Outcome.MESSAGE_LEFT if heard else Outcome.MACHINE
     if facts.answered_at:

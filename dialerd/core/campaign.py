@@ -109,6 +109,8 @@ class Draft:
     machine_parameters: Mapping[str, int] = field(default_factory=dict)  # of AMD(), as core.machines has them
     machine_message: str | None = None  # the sound file that machines hear after their beep
     machine_wait_seconds: int = 45  # for the end of a machine's greeting; then it is hung up
+    machine_flow: str | None = None  # the flow that machines go through, with machine_detection = flow
+    machine_check: float = 0.0  # the share of machines that agents get like persons, to say what they are
     default_disposition: str = NONE  # what a call is given of which its agent says nothing
     seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
     seller_number: str | None = None  # where the seller is reached, as it is said; None: nothing is said of it
@@ -214,6 +216,14 @@ def _problems_of_machines(draft: Draft) -> list[tuple[str, str]]:
                          "_ - /"))  # fmt: skip
     if draft.machine_message is None and draft.machine_detection == "message":
         problems.append(("machine_message", "machine_detection message wants the sound file that machines hear"))
+    if draft.machine_flow is not None and not FLOW_NAME.match(draft.machine_flow):
+        problems.append(("machine_flow", "a flow's name: 1 to 64 small letters, digits, _ and -, a letter first"))
+    if draft.machine_flow is None and draft.machine_detection == "flow":
+        problems.append(("machine_flow", "machine_detection flow wants the flow that machines go through"))
+    if not 0 <= draft.machine_check <= machines.MOST_CHECKED:  # NaN is refused here too
+        problems.append(("machine_check", f"0 to {machines.MOST_CHECKED:g}"))
+    if draft.machine_check > 0 and draft.queue_name == NO_QUEUE:
+        problems.append(("machine_check", "needs a queue whose agents say what answered"))
     try:
         machines.check(draft.machine_parameters)
     except machines.ParameterRefused as error:

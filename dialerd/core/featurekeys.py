@@ -22,8 +22,12 @@ DEFAULT: Mapping[str, str] = {
     "barge": "**3",
     "takeover": "**4",
     "unwatch": "**0",
+    "record": "**7",  # starts a recording, and stops it
+    "record_pause": "**8",  # and goes on
+    "machine": "**9",
 }
-VERBS = tuple(verb for verb in DEFAULT if verb not in ("hold", "mute"))  # those have two verbs each elsewhere
+# What goes by `InCall.do`; the others have doors of their own, and those with two sides two verbs each there.
+VERBS = tuple(verb for verb in DEFAULT if verb not in ("hold", "mute", "record", "record_pause", "machine"))
 TARGETED = frozenset({"transfer", "consult", "listen"})
 _SEQUENCE = re.compile(r"\*[0-9*#]{1,3}\Z", re.ASCII)
 _SECONDS = 5.0  # between two keys; after more, it begins anew

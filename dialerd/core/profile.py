@@ -74,6 +74,7 @@ class Abandon(Section):
     window: Literal["campaign_30d_blocks", "calendar_month", "24h"] | None = None
     grace_seconds: PositiveFloat
     clock_start: Literal["answer", "greeting_end"]
+    false_positives: bool = False  # persons who were taken for machines count as abandoned, by an estimate
 
 
 class Ring(Section):

@@ -1,25 +1,20 @@
 """Which calls are recorded, by what names, and what stands in the way. Pure."""
 
-import hashlib
 import re
 from typing import Final, Literal, get_args
 
+from dialerd.core import lots
 from dialerd.core.profile import Profile
 
 Policy = Literal["never", "always", "demand", "share"]
 POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 MAX_DAYS = 36_500
 _NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-[0-9a-f]{16}\Z", re.ASCII)
-_DRAWS = 1 << 64
 
 
 def drawn(attempt: str, share: float) -> bool:
-    """Whether an attempt is one of a share (0 to 1) of calls.
-
-    The lot is in the attempt's id: the first eight bytes of SHA-256 over "dialerd recording <id>", as a number, are
-    below share × 2^64. Whoever has the record can check each draw."""
-    digest = hashlib.sha256(f"dialerd recording {attempt}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * _DRAWS
+    """Whether an attempt is one of a share (0 to 1) of calls. Whoever has the record can check each draw."""
+    return lots.drawn("recording", attempt, share)
 
 
 def by_itself(policy: str, share: float, attempt: str) -> bool:

@@ -102,12 +102,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class BudgetWindow:
-    """A window that the cap on abandoned calls is judged over. `left`: abandoned calls that it still has room for."""
+    """A window that the cap on abandoned calls is judged over. `left`: abandoned calls that it still has room for.
+    `lost`: persons taken for machines, at most, which the legal profile counts as abandoned; in neither count."""
 
     since: datetime
     answers: int
     abandoned: int
     left: float
+    lost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

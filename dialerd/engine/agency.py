@@ -31,6 +31,7 @@ from dialerd.engine.recordings import Recordings
 from dialerd.engine.views import People, Views
 from dialerd.engine.wrapups import Wrapups
 
+_RECORDED = ("announcing", "recording", "paused")
 _SOON_ANSWERED = (Kind.RINGING, Kind.DIAL_ENDED, Kind.ENTERED)
 
 
@@ -59,8 +60,9 @@ class Agency:
         self._people = People(node.reach, node.spawn, self._person_known)
         self._hands = Hands(ari, node.spawn, self._changed, music=node.config.agents.music)
         self.in_call = InCall(
-            node, ari, desk, dialing, conversations, self._hands, self._wrapups.ended, self._changed, doubt
-        )
+            node, ari, desk, dialing, conversations, self._hands, self._wrapups.ended, self._changed, doubt,
+            {"machine": self._machine, "record": self._record_or_stop, "record_pause": self._pause_or_resume},
+        )  # fmt: skip
         self._views = Views(node, self._wrapups, self.in_call.seen)
         self._previews = Previews(node, dialing, ari.hang_up, conversations.serve, self._changed)
         self.mover = Mover(node, ari)
@@ -194,7 +196,7 @@ class Agency:
         await self._hands.dtmf(self._agents.named(who), digits)
 
     async def record(self, who: str | int, do: str) -> None:
-        """`start`, `stop`, `pause` or `resume`: the recording of the agent's call. Also for a key of the phone."""
+        """`start`, `stop`, `pause` or `resume`: the recording of the agent's call."""
         verbs = {
             "start": self.recordings.start, "stop": self.recordings.stop,
             "pause": self.recordings.pause, "resume": self.recordings.resume,
@@ -215,9 +217,7 @@ class Agency:
 
     async def machine(self, who: str | int, by: str, attempt: str | None = None) -> None:
         """What answered was a machine: says so of the call, and ends it."""
-        agent = self._agents.named(who)
-        if self._wrapups.machine(agent, by, attempt):
-            self._conversations.hang_up_call(agent)
+        await self._machine(self._agents.named(who), by, attempt)
 
     async def preview_next(self, who: str | int, campaign: str | None = None) -> None:
         """Holds the next contact for the agent."""
@@ -230,6 +230,18 @@ class Agency:
     async def preview_call(self, who: str | int) -> None:
         """Calls the contact that is held."""
         await self._previews.call(self._agents.named(who))
+
+    async def _machine(self, agent: Agent, by: str, attempt: str | None = None) -> None:
+        if self._wrapups.machine(agent, by, attempt):
+            self._conversations.hang_up_call(agent)
+
+    async def _record_or_stop(self, agent: Agent, by: str) -> None:
+        call = self._on_call(agent)
+        await (self.recordings.stop(call) if call.recording in _RECORDED else self.recordings.start(call))
+
+    async def _pause_or_resume(self, agent: Agent, by: str) -> None:
+        call = self._on_call(agent)
+        await (self.recordings.resume(call) if call.recording == "paused" else self.recordings.pause(call))
 
     def _on_call(self, agent: Agent) -> Call:
         call = self._node.calls.get(agent.attempt or "")

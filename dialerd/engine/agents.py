@@ -21,6 +21,7 @@ from dialerd.engine.calls import Call
 
 log = structlog.get_logger(__name__)
 _MORE = ("phone", "phone_trunk", "login_number", "pin_hash")  # None where there is none
+BY_LIMIT = "the wrap-up limit"  # who says something of a call of which nobody did
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ learn from, and each decision.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -25,6 +26,7 @@ _AGAIN_SECONDS = 300.0  # a book is read again after so long, and when a window 
 _AFTER_FAILURE_SECONDS = 5.0
 _HISTORY = timedelta(hours=3)
 _HISTORY_CALLS = 5_000
+_CHECKS = timedelta(days=30)  # what agents said of machines that they checked is of use for so long
 
 
 class Bookkeeper:
@@ -92,6 +94,13 @@ class Bookkeeper:
         begins, book = self._starts(campaign), campaign.book
         unwritten = self._node.ledger.ending
         # What has ended and is written by now will be in what is read; all others are counted on top of it.
-        recorded = [a for a in book.fresh if a not in self._node.calls and a not in unwritten]
+        fresh = (*book.fresh, *book.machines)
+        recorded = [a for a in fresh if a not in self._node.calls and a not in unwritten]
         windows = await store.windows(pool, campaign.id, begins)
-        book.take(self._clock.monotonic(), begins, windows, recorded)
+        tally = await store.machines(pool, campaign.id, begins, self._clock.now() - _CHECKS)
+        # Who talked to a machine had no live answer.
+        windows = [
+            replace(w, answers=max(w.abandoned, w.answers - n)) for w, n in zip(windows, tally.known, strict=True)
+        ]
+        counted = tally if campaign.allowance.false_positives else None
+        book.take(self._clock.monotonic(), begins, windows, recorded, counted)

@@ -11,6 +11,7 @@ from dialerd.core import attempt as core
 from dialerd.core.agentview import Person
 from dialerd.core.attempt import Event, Facts, State
 from dialerd.core.causes import Outcome
+from dialerd.core.flow import Script
 from dialerd.core.machines import VERDICT, WITHOUT_AGENT
 from dialerd.core.reconcile import Believed
 from dialerd.core.retry import History
@@ -57,6 +58,7 @@ class Call:
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
     returns: str | None = None  # the attempt that this one returns: they called us; None: we dialled
     forsaken: bool = False  # nobody came for it: it hears the safe-harbour message, and no agent is offered it
+    checked: bool = False  # a machine by the verdict, that goes to an agent like a person, who says what it is
     recording: str = ""  # announcing, recording, paused or refused; "": none of these
     person: Person | None = None  # what the agent is shown, once it is read
     asked: Options | None = None  # how a single call was asked for; None: it is none
@@ -67,9 +69,31 @@ class Call:
         return core.state(self.facts)
 
     @property
+    def is_machine(self) -> bool:
+        """Whether it goes a machine's way: by the verdict, unless an agent is to check that."""
+        verdict = self.facts.machine == VERDICT and self.campaign.machine_detection in WITHOUT_AGENT
+        return verdict and not self.checked
+
+    @property
     def on_machine(self) -> bool:
-        """Whether a machine has it, so that no agent will."""
-        return self.facts.machine == VERDICT and self.campaign.machine_detection in WITHOUT_AGENT
+        """Whether a machine has it, so that no agent will, unless its flow hands it to them."""
+        return self.is_machine and self.facts.handed_at is None
+
+    @property
+    def wants_agent(self) -> bool:
+        """Whether an agent may be wanted for it."""
+        return self.campaign.wants_agents and (not self.on_machine or self._flow_hands_over)
+
+    @property
+    def _flow_hands_over(self) -> bool:
+        return self.script is not None and self.script.flow.wants_agents
+
+    @property
+    def script(self) -> Script | None:
+        """The flow that it goes through; None: none, or one that cannot run."""
+        if self.is_machine:
+            return self.campaign.machine_script
+        return self.campaign.flow_script if self.walks else None
 
     @property
     def outcome(self) -> Outcome:
@@ -78,7 +102,7 @@ class Call:
         if self.returns is not None:
             return Outcome.RETURNED
         kept = campaign.broadcast is not None or (campaign.flow is not None and self.facts.handed_at is None)
-        mode = campaign.machine_detection
+        mode = "connect" if self.checked else campaign.machine_detection
         return core.outcome(self.facts, campaign.grace_seconds, campaign.from_answer, kept, mode)
 
     @property

@@ -75,6 +75,10 @@ class Campaign:
     machine_parameters: Mapping[str, int] = field(default_factory=dict)  # of AMD(), as core.machines has them
     machine_message: str | None = None  # what machines hear after their beep
     machine_wait_seconds: int = 45  # for the end of a machine's greeting
+    machine_flow: str | None = None  # the flow that machines go through, with machine_detection = flow
+    machine_script: Script | None = None  # that flow, when it can run
+    machine_problem: str = ""  # why it cannot: then nothing is dialled
+    machine_check: float = 0.0  # the share of machines that agents get like persons
     default_disposition: str = NONE  # of a call of which its agent says nothing
     seller_name: str | None = None  # named to people for whom nobody is free; None: the dialplan's message
     seller_number: str | None = None
@@ -122,7 +126,7 @@ class Campaign:
     @property
     def mute(self) -> str | None:
         """Why nothing may be dialled as long as what it is to say cannot be played, or None."""
-        return self.flow_problem or self.message_problem or None
+        return self.flow_problem or self.machine_problem or self.message_problem or None
 
     @property
     def seller(self) -> Seller | None:
@@ -135,6 +139,13 @@ class Campaign:
     def wants_agents(self) -> bool:
         """Whether an answered call may need an agent."""
         return self.broadcast is None and (self.flow_script is None or self.flow_script.flow.wants_agents)
+
+    @property
+    def check_share(self) -> float:
+        """Of the machines by their verdict, the share whose agent says what they are."""
+        if self.machine_detection == "connect":
+            return 1.0
+        return self.machine_check if self.wants_agents else 0.0
 
     @property
     def from_answer(self) -> bool:
@@ -172,11 +183,11 @@ _SAME = (
     "serial_interval_seconds", "weight", "tenant_max_calls", "single_calls", "broadcast", "flow", "script",
     "preview_seconds", "default_disposition", "seller_name", "seller_number", "message_language", "opt_out_key",
     "recording", "recording_share", "recording_announcement", "voicemail_sound", "machine_parameters",
-    "machine_message", "machine_wait_seconds",
+    "machine_message", "machine_wait_seconds", "machine_flow", "machine_check",
 )  # fmt: skip
 _SETTINGS = (
-    *_SAME, "recording_problem", "flow_script", "flow_problem", "message", "message_problem", "retry", "terms",
-    "allowance", "grace_seconds",
+    *_SAME, "recording_problem", "flow_script", "flow_problem", "machine_script", "machine_problem", "message",
+    "message_problem", "retry", "terms", "allowance", "grace_seconds",
 )  # fmt: skip
 
 
@@ -198,21 +209,32 @@ def from_row(row: Mapping[str, Any], grace_seconds: float) -> Campaign:
 
 
 def read_flow(campaign: Campaign, config: Flows) -> None:
-    """Gives a campaign the flow that it names, or the reason why not. Reads files: not on the loop."""
-    if campaign.flow is None:
-        return
+    """Gives a campaign the flows that it names, or the reason why not. Reads files: not on the loop."""
+    if campaign.flow is not None:
+        script, campaign.flow_problem = _load(config, campaign.flow, "flow")
+        if script is not None and script.flow.wants_agents and campaign.queue_name == NO_QUEUE:
+            says = "hands calls to agents, and the campaign has no queue: set one"
+            campaign.flow_problem = f"flow {campaign.flow} {says}"
+        elif script is not None and not script.flow.wants_agents and campaign.dial_mode != "power":
+            campaign.flow_problem = f"flow {campaign.flow} wants no agents: such a campaign is dialled in mode power"
+        else:
+            campaign.flow_script = script
+    if campaign.machine_flow is not None and campaign.machine_detection == "flow":
+        script, campaign.machine_problem = _load(config, campaign.machine_flow, "machine flow")
+        if script is not None and script.flow.wants_agents and not campaign.wants_agents:
+            says = "hands calls to agents, and the campaign's own calls go to none: name another flow"
+            campaign.machine_problem = f"machine flow {campaign.machine_flow} {says}"
+        else:
+            campaign.machine_script = script
+
+
+def _load(config: Flows, name: str, what: str) -> tuple[Script | None, str]:
+    """A flow that can run, or why it cannot."""
     try:
-        script = flows.load(config, campaign.flow)
+        return flows.load(config, name), ""
     except FlowRefused as error:
         more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
-        campaign.flow_problem = f"flow {campaign.flow}: {error.problems[0]}{more}; see 'dialer-admin flow check'"
-        return
-    if script.flow.wants_agents and campaign.queue_name == NO_QUEUE:
-        campaign.flow_problem = f"flow {campaign.flow} hands calls to agents, and the campaign has no queue: set one"
-    elif not script.flow.wants_agents and campaign.dial_mode != "power":
-        campaign.flow_problem = f"flow {campaign.flow} wants no agents: such a campaign is dialled in mode power"
-    else:
-        campaign.flow_script = script
+        return None, f"{what} {name}: {error.problems[0]}{more}; see 'dialer-admin flow check'"
 
 
 def read_message(campaign: Campaign, config: Flows) -> None:

@@ -16,9 +16,10 @@ from dialerd.ari.leg import Legs
 from dialerd.ari.link import AriLink
 from dialerd.ari.transport import AriError, AriUnreachable
 from dialerd.clock import Clock
-from dialerd.core import ids
+from dialerd.core import ids, machines
 from dialerd.core.agent import AgentState, Do
 from dialerd.core.attempt import Event, Kind, State
+from dialerd.core.machines import VERDICT
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent, Agents
 from dialerd.engine.calls import Call, Calls
@@ -74,9 +75,13 @@ class Conversations:
 
     def customer_arrived(self, attempt: str, at: datetime, machine: str, cause: str = "") -> None:
         """An answered call entered our app. `machine` and `cause`: what AMD() said of it."""
-        self._calls.learn(attempt, Event(Kind.ENTERED, at, status=machine, detail=cause))
         call = self._calls.get(attempt)
-        if call is None:
+        if call is not None and machine == VERDICT:
+            call.checked = machines.checked(attempt, call.campaign.check_share)
+            if call.checked and call.campaign.machine_detection == "message":
+                self._spawn(self._check(attempt), f"check {attempt}")
+        self._calls.learn(attempt, Event(Kind.ENTERED, at, status=machine, detail=cause))
+        if call is None or attempt not in self._calls:
             log.warning("call.unknown", attempt=attempt, does="plays the message and hangs up")
             self._spawn(self._to_message(attempt), f"message {attempt}")
         elif call.on_machine:
@@ -91,19 +96,27 @@ class Conversations:
                 call.arrived_monotonic = self._clock.monotonic() - detection
             self.offer(call)
 
+    async def _check(self, attempt: str) -> None:
+        """A call whose verdict an agent checks: with nobody free the dialplan plays what persons hear.
+        (Emptying DIALERD_MACHINE_MESSAGE instead changes nothing: tried with 22.10.)"""
+        another = self._ari.set_variable(attempt, "AMDSTATUS", "CHECKED")
+        await self._tried("set_variable", attempt, another)
+
     def _leave_machine(self, call: Call) -> None:
-        """A machine gets no agent: it is hung up, or the dialplan leaves it a message."""
+        """A machine gets no agent: it is hung up, goes through its flow, or the dialplan leaves it a message."""
         if call.campaign.machine_detection == "drop":
             self.end_call(call.attempt)
+        elif call.campaign.machine_detection == "flow" and self._run_flow is not None:
+            self._run_flow(call)
         else:
-            self.to_message(call)
+            self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
 
     def attend(self, call: Call) -> None:
         """A call that stands in our app alone: its flow goes on where it was, one that was past it gets an agent."""
-        if call.on_machine:
-            self._leave_machine(call)
-        elif call.forsaken:
+        if call.forsaken:
             self.to_message(call)
+        elif call.on_machine:
+            self._leave_machine(call)
         elif (
             call.walks
             and self._run_flow is not None

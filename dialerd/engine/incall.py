@@ -40,17 +40,20 @@ Verb = Callable[[Agent, Mapping[str, str], str], Awaitable[None]]
 
 class InCall:
     """`talk_ended` is told of an agent who is to say what became of a call that goes on without them; `changed` of each
-    agent whose view is another one."""
+    agent whose view is another one. `by_key`: what is done by a key of the phone and is not done in here; they are
+    given the agent and whose door it was."""
 
     def __init__(
         self, node: Node, ari: AriLink, desk: CallerIdDesk, dialing: Dialing, talk: Conversations, hands: Hands,
         talk_ended: Callable[[Agent, Call], None], changed: Callable[[Agent], None], doubt: Callable[[], None],
+        by_key: Mapping[str, Callable[[Agent, str], Awaitable[None]]],
     ) -> None:  # fmt: skip
         self._node = node
         self._ari = ari
         self._talk = talk
         self._hands = hands
         self._changed = changed
+        self._by_key_elsewhere = by_key
         self._rooms = Rooms(ari, node.spawn)
         self._exchanges = Exchanges()
         self._moves = Moves(node, self._rooms, talk, self._exchanges, talk_ended)
@@ -118,14 +121,17 @@ class InCall:
         return taken
 
     async def _by_key(self, agent: Agent, pressed: Pressed) -> None:
-        hands = self._hands
+        hands, by = self._hands, f"the phone of {agent.name}"
+        elsewhere = self._by_key_elsewhere.get(pressed.verb)
         try:
-            if pressed.verb == "hold":
+            if elsewhere is not None:
+                await elsewhere(agent, by)
+            elif pressed.verb == "hold":
                 await (hands.unhold(agent) if agent.on_hold else hands.hold(agent))
             elif pressed.verb == "mute":
                 await (hands.unmute(agent) if agent.muted else hands.mute(agent))
             else:
-                await self.do(agent, pressed.verb, {"to": pressed.digits}, f"the phone of {agent.name}")
+                await self.do(agent, pressed.verb, {"to": pressed.digits}, by)
         except AgentRefused as refused:
             log.info("agent.key_refused", agent=agent.name, verb=pressed.verb, why=refused.reason)
             agent.notice = str(refused)

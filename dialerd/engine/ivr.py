@@ -77,10 +77,11 @@ class Ivr:
         self._said: dict[str, _Said] = {}
 
     def begin(self, call: Call) -> None:
-        """A call enters its campaign's flow, or goes on at `call.flow_node`."""
-        script = call.campaign.flow_script
+        """A call enters its campaign's flow, a machine the one for machines; or it goes on at `call.flow_node`."""
+        script, campaign = call.script, call.campaign
         if script is None:
-            self._fail(call, call.campaign.flow_problem or "the campaign's flow cannot be read")
+            problem = campaign.machine_problem if call.is_machine else campaign.flow_problem
+            self._fail(call, problem or "the campaign's flow cannot be read")
             return
         call.in_flow = True
         leg = self._legs.take(call.attempt, lambda key: self._pressed(call, key))  # at once: no key goes unheard
@@ -109,10 +110,12 @@ class Ivr:
             self._fail(call, f"a mistake of dialerd's at node {call.flow_node!r}: the log says more")
 
     def _fail(self, call: Call, why: str) -> None:
-        """Nobody is left in silence: the message, and it counts as a call for whom nobody came."""
+        """Nobody is left in silence: the message, and it counts as a call for whom nobody came, unless a machine has
+        it."""
         log.error("flow.broken", attempt=call.attempt, campaign=call.campaign.id, why=why)
         self._broken(call, why)
-        self._handed(call)
+        if not call.on_machine:
+            self._handed(call)
         self._message(call)
 
     # -- the way through ------------------------------------------------------------------------------------------
@@ -162,6 +165,8 @@ class Ivr:
             self._offer(call)
             return None
         if isinstance(node, Hangup):
+            if call.on_machine:
+                self._here.calls.learn(call.attempt, Event(Kind.MESSAGE, self._here.clock.now()))
             await leg.hang_up()
             return None
         if isinstance(node, Transfer):

@@ -28,6 +28,8 @@ class Lessons:
         now = self._clock.monotonic()
         if event.kind is Kind.ENTERED:
             self._line(call, now, answered=not call.on_machine)
+            if call.on_machine:
+                call.campaign.book.count_machine(call.attempt)
         elif event.kind is Kind.JOINED:
             call.learned = True  # taken over with nobody having seen it answered: when it was is not known
             self._last[event.agent_id or 0] = call.campaign

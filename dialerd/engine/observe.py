@@ -87,8 +87,8 @@ def _is_for(campaign: Campaign, queues: Collection[str], tenant_id: int) -> bool
 
 def _lacks_agent(call: Call) -> bool:
     """A line whose agent is reserved already does not need another one, nor does one that is over, nor one that an
-    agent has called for themselves."""
-    return call.agent_id is None and call.facts.hung_up_at is None and not call.preview
+    agent has called for themselves, nor a machine's."""
+    return call.agent_id is None and call.facts.hung_up_at is None and not call.preview and call.wants_agent
 
 
 def _talking(crew: Iterable[Agent], now: float) -> Iterable[float]:

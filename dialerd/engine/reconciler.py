@@ -13,7 +13,7 @@ import structlog
 
 from dialerd.ari.link import AriLink
 from dialerd.ari.transport import AriError
-from dialerd.core import ids
+from dialerd.core import ids, machines
 from dialerd.core.agent import AgentState, Do
 from dialerd.core.attempt import Event, Facts, Kind, State
 from dialerd.core.reconcile import Channel, plan
@@ -258,9 +258,11 @@ def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: flo
         dial_status=row["dial_status"] or "",
         cause=row["cause"],
     )
+    checked = facts.machine == machines.VERDICT and machines.checked(row["id"], campaign.check_share)
     return Call(
         row["id"], campaign, row["contact_id"], row["e164"], History(row["attempts"], row["tries"]),
         facts, claimed_monotonic,
         caller_id=row["caller_id"], agent_id=row["agent_id"], chance=campaign.pilot.chance(), returns=row["returns"],
         learned=row["returns"] is not None, counted=None if row["returns"] is None else False,
+        checked=checked,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from dialerd.core.causes import Outcome
 from dialerd.core.disposition import Effect
 from dialerd.core.retry import Retry
 from dialerd.core.schedule import Verdict
-from dialerd.engine.agents import Agent, Said
+from dialerd.engine.agents import BY_LIMIT, Agent, Said
 from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 
@@ -47,12 +47,13 @@ def ended(call: Call, event: Event, outcome: Outcome, retry: Retry, at: datetime
 
 
 def machine(call: Call) -> list[Row]:
-    """What AMD() found, and in what time; nothing where nobody listened."""
+    """What AMD() found, in what time, and whether an agent checks it; nothing where nobody listened."""
     facts = call.facts
     if not facts.machine:
         return []
     heard = (facts.entered_at - facts.answered_at).total_seconds() if facts.entered_at and facts.answered_at else None
-    return [{"machine": {"attempt_id": call.attempt, "cause": facts.machine_cause or None, "seconds": heard}}]
+    found = {"cause": facts.machine_cause or None, "seconds": heard, "checked": call.checked}
+    return [{"machine": {"attempt_id": call.attempt, **found}}]
 
 
 def caller_id(call: Call, at: datetime) -> list[Row]:
@@ -93,7 +94,13 @@ def of_attempt(
 
 def disposed(call: Call, agent: Agent, said: Said, becomes: Effect, at: datetime) -> Row:
     """What an agent said of a call that has ended, and what follows from it."""
-    about = {"attempt_id": call.attempt, "at": _text(at), "by": said.by, "agent_id": agent.id}
+    about = {
+        "attempt_id": call.attempt,
+        "at": _text(at),
+        "by": said.by,
+        "agent_id": agent.id,
+        "said": said.by != BY_LIMIT,
+    }
     word = said.disposition
     fate = {
         "contact": becomes.contact, "next_at": _text(becomes.next_at), "number": becomes.number,

@@ -83,7 +83,7 @@ def _pacing(campaign: Campaign, monotonic: float) -> Pacing:
         cap_source=allowance.source,
         grace_seconds=campaign.grace_seconds,
         windows=tuple(
-            BudgetWindow(since, w.answers, w.abandoned, allowance.cap * w.answers - w.abandoned) for since, w in windows
+            BudgetWindow(since, w.answers, w.abandoned, w.left(allowance.cap), w.lost) for since, w in windows
         ),
     )
 

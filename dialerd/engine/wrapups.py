@@ -15,14 +15,12 @@ from dialerd.core.agent import AgentState
 from dialerd.core.disposition import KEYS, Choices, Disposition, Meaning, effect
 from dialerd.core.status import AgentRefused
 from dialerd.engine import record
-from dialerd.engine.agents import Agent, Said
+from dialerd.engine.agents import BY_LIMIT, Agent, Said
 from dialerd.engine.calls import Call, Calls
 from dialerd.engine.campaign import Campaign
 from dialerd.store.ledger import Row
 
 log = structlog.get_logger(__name__)
-
-_BY_LIMIT = "the wrap-up limit"
 
 
 class Wrapups:
@@ -122,7 +120,7 @@ class Wrapups:
             return
         campaign = call.campaign
         word = self._choices.unsaid(campaign.tenant_id, campaign.id, campaign.default_disposition)
-        self._write(agent, call, Said(word, _BY_LIMIT))
+        self._write(agent, call, Said(word, BY_LIMIT))
         self._changed(agent)
 
     def _write(self, agent: Agent, call: Call, said: Said) -> None:

@@ -25,10 +25,20 @@ _LEAST_AT_FIRST, _LEAST, _ALLOWED, _ALLOWED_BY_AGENT = -1.0, 1.5, 10.0, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Live answers of a window that a law looks at, and how many of them were abandoned."""
+    """Live answers of a window that a law looks at, and how many of them were abandoned. `lost`: persons who were taken
+    for machines, an estimate that is in neither of the counts; 0 where the law says nothing of them."""
 
     answers: int
     abandoned: int
+    lost: float = 0.0
+
+    def allowed(self, cap: float) -> float:
+        """Calls that may be abandoned."""
+        return cap * (self.answers + self.lost)
+
+    def left(self, cap: float) -> float:
+        """How many more may be; negative when it is overdrawn."""
+        return self.allowed(cap) - self.abandoned - self.lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class Budget:
     @property
     def left(self) -> float:
         """Abandoned calls that the tightest window still has room for; negative when it is overdrawn."""
-        return min((self.cap * w.answers - w.abandoned for w in self.windows), default=float("-inf"))
+        return min((w.left(self.cap) for w in self.windows), default=float("-inf"))
 
     def spent(self, agents: int) -> bool:
         """Whether no line may be risked now, with so many agents at work."""
@@ -57,12 +67,11 @@ class Budget:
         return min(_HIGHEST_RISK, usual * exp(gain * min(self._off(window) for window in self.windows)))
 
     def _is_spent(self, window: Window, agents: int) -> bool:
-        allowed = self.cap * window.answers
+        allowed = window.allowed(self.cap)
         grown = min(1.0, allowed / max(_ALLOWED, _ALLOWED_BY_AGENT * agents))
-        return allowed - window.abandoned <= _LEAST_AT_FIRST + (_LEAST - _LEAST_AT_FIRST) * grown
+        return window.left(self.cap) <= _LEAST_AT_FIRST + (_LEAST - _LEAST_AT_FIRST) * grown
 
     def _off(self, window: Window) -> float:
         """Calls by which the budget is over (positive) or under what it should be."""
-        allowed = self.cap * window.answers
-        off = allowed - window.abandoned - _RESERVE - _RESERVE_BY_ROOT * sqrt(allowed)
+        off = window.left(self.cap) - _RESERVE - _RESERVE_BY_ROOT * sqrt(window.allowed(self.cap))
         return max(-_MOST_BELOW, min(_MOST_ABOVE, off))

@@ -90,11 +90,14 @@ def _model(curves: Curves, grace: float) -> Model:
 
 
 def _budget_json(budget: Budget) -> dict[str, Any]:
-    return {"cap": _number(budget.cap), "windows": [[each.answers, each.abandoned] for each in budget.windows]}
+    windows = [[w.answers, w.abandoned, *([_number(w.lost)] if w.lost else [])] for w in budget.windows]
+    return {"cap": _number(budget.cap), "windows": windows}
 
 
 def _budget_of(data: Mapping[str, Any]) -> Budget:
-    windows = tuple(Window(int(answers), int(abandoned)) for answers, abandoned in data["windows"])
+    windows = tuple(
+        Window(int(answers), int(abandoned), *map(float, lost)) for answers, abandoned, *lost in data["windows"]
+    )
     return Budget(float(data["cap"]), windows)
 
 

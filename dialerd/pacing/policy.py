@@ -100,7 +100,9 @@ def _no_budget(s: Snapshot) -> str | None:
     if s.budget is None or not s.budget.windows:
         return "the count of abandoned calls could not be read"
     if s.budget.spent(s.agents):
-        return f"the budget of {s.budget.cap:.1%} abandoned calls is spent ({s.budget.left:+.1f} calls)"
+        lost = max(window.lost for window in s.budget.windows)
+        taken = f", with up to {lost:.1f} persons who were taken for machines" if lost else ""
+        return f"the budget of {s.budget.cap:.1%} abandoned calls is spent ({s.budget.left:+.1f} calls{taken})"
     return None
 
 

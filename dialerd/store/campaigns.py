@@ -95,6 +95,8 @@ class Campaign:
     machine_parameters: Mapping[str, int]
     machine_message: str | None
     machine_wait_seconds: int
+    machine_flow: str | None
+    machine_check: float
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from dialerd.core.machines import Tally
 from dialerd.pacing.budget import Window
 from dialerd.pacing.curves import Curves
 from dialerd.pacing.kept import curves_json, digest, snapshot_json
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 _Q = queries("pacing")
 _WINDOWS, _HISTORY, _KEEP, _FORGET = _Q.windows, _Q.history, _Q.keep, _Q.forget
 _LATEST, _COUNT, _PAGE, _MODELS = _Q.latest, _Q.kept_count, _Q.kept_page, _Q.models
+_MACHINES = _Q.machines
 KEPT_DAYS = 30
 _MOST = 5_000  # decisions that wait for PostgreSQL: some minutes of a few dozen campaigns
 _BATCH = 500  # of them in one statement
@@ -78,6 +80,14 @@ async def windows(pool: Any, campaign_id: int, starts: Sequence[datetime]) -> li
     that go on are not in it."""
     rows = await pool.fetch(_WINDOWS, campaign_id, list(starts))
     return [Window(row["answers"], row["abandoned"]) for row in rows]
+
+
+async def machines(pool: Any, campaign_id: int, starts: Sequence[datetime], since: datetime) -> Tally:
+    """The machines among the calls answered since each start; and what agents said of those that they checked since
+    that time."""
+    rows = await pool.fetch(_MACHINES, campaign_id, list(starts), since)
+    checked, persons = (rows[0]["checked"], rows[0]["persons"]) if rows else (0, 0)
+    return Tally(tuple(row["unheard"] for row in rows), tuple(row["known"] for row in rows), checked, persons)
 
 
 async def history(pool: Any, campaign_id: int, since: datetime, limit: int) -> list[Past]:

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, get_args
 import asyncpg
 
 from dialerd.core.contactfile import is_zone
+from dialerd.core.machines import false_positive_bound, lost
 from dialerd.core.numberstatus import NumberStatus, of_contact, of_result
 from dialerd.places.zones import main_zone
 from dialerd.store.errors import NotFound, Refused
@@ -74,8 +75,12 @@ class Machines:
     Verdicts: `machine`, `human`, `not_sure` (and every other word). `messages`: machines that heard the whole message.
     `passed`: calls that were no machine by the verdict and that an agent had; `corrected`: those of them of which the
     agent said that it was one. `false_negatives`: corrected of passed, None while there are none. `seconds_median` and
-    `seconds_longest`: from the answer to the verdict; None while nobody has listened. What was dropped by mistake
-    nobody heard: no figure can tell it.
+    `seconds_longest`: from the answer to the verdict; None while nobody has listened.
+
+    `unheard`: machines that no agent had. `checked`: other ones, which an agent had because of a lot (machine_check) or
+    of machine_detection = connect, and of which the agent said what it was; `checked_persons`: those of them that were
+    none. `false_positives`: their share, None while there are none; `false_positives_at_most`: the bound of
+    `core.machines.false_positive_bound`, and `lost_at_most`: how many persons that makes among the unheard.
     """
 
     campaign_id: int
@@ -85,9 +90,15 @@ class Machines:
     messages: int
     passed: int
     corrected: int
+    unheard: int
+    checked: int
+    checked_persons: int
     seconds_median: float | None
     seconds_longest: float | None
     false_negatives: float | None = None
+    false_positives: float | None = None
+    false_positives_at_most: float = 1.0
+    lost_at_most: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +182,14 @@ async def machines(pool: asyncpg.Pool, tenant_id: int, campaign_id: int, since: 
     row = await pool.fetchrow(_MACHINES, tenant_id, campaign_id, since)
     if row is None:
         raise NotFound(f"there is no campaign {campaign_id}")
-    share = row["corrected"] / row["passed"] if row["passed"] else None
-    return Machines(**row, false_negatives=share)
+    checked, persons = row["checked"], row["checked_persons"]
+    return Machines(
+        **row,
+        false_negatives=row["corrected"] / row["passed"] if row["passed"] else None,
+        false_positives=persons / checked if checked else None,
+        false_positives_at_most=round(false_positive_bound(checked, persons), 4),
+        lost_at_most=lost(row["unheard"], checked, persons),
+    )
 
 
 async def campaign(pool: asyncpg.Pool, tenant_id: int, campaign_id: int) -> CampaignStats:

@@ -17,7 +17,7 @@ INSERT INTO campaigns (tenant_id,
     serial_interval_seconds, weight, broadcast, flow, local_presence, sticky_caller_id, script, preview_seconds,
     default_disposition, seller_name, seller_number, message_language, opt_out_key, returned, recording,
     recording_share, recording_announcement, recording_days, voicemail_sound, machine_parameters, machine_message,
-    machine_wait_seconds)
+    machine_wait_seconds, machine_flow, machine_check)
 SELECT $1,
     s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
     s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
@@ -26,7 +26,7 @@ SELECT $1,
     s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition,
     s.seller_name, s.seller_number, s.message_language, s.opt_out_key, s.returned, s.recording, s.recording_share,
     s.recording_announcement, s.recording_days, s.voicemail_sound, s.machine_parameters, s.machine_message,
-    s.machine_wait_seconds
+    s.machine_wait_seconds, s.machine_flow, s.machine_check
 FROM jsonb_populate_record(NULL::campaigns, $2) AS s
 RETURNING id;
 
@@ -39,7 +39,7 @@ UPDATE campaigns AS c SET (updated_at,
     serial_interval_seconds, weight, broadcast, flow, local_presence, sticky_caller_id, script, preview_seconds,
     default_disposition, seller_name, seller_number, message_language, opt_out_key, returned, recording,
     recording_share, recording_announcement, recording_days, voicemail_sound, machine_parameters, machine_message,
-    machine_wait_seconds)
+    machine_wait_seconds, machine_flow, machine_check)
 = (SELECT now(),
     s.name, s.description, s.dial_mode, s.pacing_ratio, s.queue_name, s.trunk, s.caller_id, s.max_retries,
     s.retry_delay_seconds, s.max_concurrent_calls, s.ring_timeout_seconds, s.wrap_up_seconds, s.machine_detection,
@@ -48,7 +48,7 @@ UPDATE campaigns AS c SET (updated_at,
     s.local_presence, s.sticky_caller_id, s.script, s.preview_seconds, s.default_disposition,
     s.seller_name, s.seller_number, s.message_language, s.opt_out_key, s.returned, s.recording, s.recording_share,
     s.recording_announcement, s.recording_days, s.voicemail_sound, s.machine_parameters, s.machine_message,
-    s.machine_wait_seconds
+    s.machine_wait_seconds, s.machine_flow, s.machine_check
    FROM jsonb_populate_record(c, $3) AS s)
 WHERE c.tenant_id = $1 AND c.id = $2;
 
@@ -66,7 +66,8 @@ SELECT c.id, c.name, c.description, c.state, c.dial_mode, c.pacing_ratio, c.queu
        c.weight, c.broadcast, c.flow, c.local_presence, c.sticky_caller_id, c.script, c.preview_seconds,
        c.default_disposition, c.seller_name, c.seller_number, c.message_language, c.opt_out_key, c.returned,
        c.recording, c.recording_share, c.recording_announcement, c.recording_days, c.voicemail_sound,
-       c.machine_parameters, c.machine_message, c.machine_wait_seconds, c.created_at, c.started_at, c.completed_at,
+       c.machine_parameters, c.machine_message, c.machine_wait_seconds, c.machine_flow, c.machine_check,
+       c.created_at, c.started_at, c.completed_at,
        COALESCE((SELECT jsonb_agg(jsonb_build_array(w.weekday, left(w.opens::text, 5), left(w.closes::text, 5)))
                  FROM campaign_windows w WHERE w.campaign_id = c.id), '[]') AS windows,
        (SELECT count(*) FROM contacts k WHERE k.campaign_id = c.id) AS contacts,

@@ -13,6 +13,30 @@ CROSS JOIN LATERAL (
 ) AS found
 ORDER BY w.n;
 
+-- name: machines
+-- Of a campaign's own lines, since each of the moments $2, in their order: machines by their verdict that no agent had, and
+-- conversations of which the agent said that it was a machine. And of the machines that agents checked since $3 how many
+-- there were, and how many of them were persons; an agent who left the message on one has said that it is a machine. Only
+-- the index attempts_machines is read.
+SELECT found.unheard, found.known, heard.checked, heard.persons
+FROM unnest($2::timestamptz[]) WITH ORDINALITY AS w (start, n)
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE a.machine = 'MACHINE' AND a.outcome IN ('machine', 'message_left')
+                              AND a.agent_id IS NULL) AS unheard,
+           count(*) FILTER (WHERE a.machine_corrected AND a.outcome = 'connected') AS known
+    FROM attempts a
+    WHERE a.campaign_id = $1 AND (a.machine = 'MACHINE' OR a.machine_corrected) AND a.batch_id IS NULL
+      AND a.answered_at >= w.start
+) AS found
+CROSS JOIN (
+    SELECT count(*) AS checked, count(*) FILTER (WHERE a.machine_said = false) AS persons
+    FROM attempts a
+    WHERE a.campaign_id = $1 AND (a.machine = 'MACHINE' OR a.machine_corrected) AND a.batch_id IS NULL
+      AND a.answered_at >= $3 AND a.machine = 'MACHINE' AND a.machine_checked
+      AND (a.machine_said IS NOT NULL OR a.outcome IN ('machine', 'message_left') AND a.agent_id IS NOT NULL)
+) AS heard
+ORDER BY w.n;
+
 -- name: history
 -- The last $3 attempts of a campaign since $2 that went out and have ended, oldest first: what became of the line and
 -- when, and how long talk and wrap-up took. Hand-outs to an outside dialer, and returned calls, are no lines of ours.
@@ -29,6 +53,8 @@ FROM (
     -- Who hung up before machine detection had a verdict was never there to be joined.
     CROSS JOIN LATERAL (SELECT x.outcome IN ('connected', 'abandoned', 'hung_up') AND x.answered_at IS NOT NULL
                                AND (x.outcome <> 'hung_up' OR x.machine IS NOT NULL OR c.machine_detection = 'off')
+                               AND (c.machine_detection <> 'flow' OR x.machine IS DISTINCT FROM 'MACHINE'
+                                    OR x.machine_checked)  -- what a machine's flow hands over was no answer
                                AS answered) AS live
     WHERE c.id = $1 AND x.claimed_at >= $2 AND x.ended_at IS NOT NULL AND x.batch_id IS NULL
       AND x.returns IS NULL

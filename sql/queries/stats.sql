@@ -50,6 +50,13 @@ SELECT c.id AS campaign_id,
        count(*) FILTER (WHERE a.outcome = 'message_left') AS messages,
        count(*) FILTER (WHERE a.machine <> 'MACHINE' AND a.outcome = 'connected') AS passed,
        count(*) FILTER (WHERE a.machine <> 'MACHINE' AND a.outcome = 'connected' AND a.machine_corrected) AS corrected,
+       count(*) FILTER (WHERE a.machine = 'MACHINE' AND a.outcome IN ('machine', 'message_left')
+                          AND a.agent_id IS NULL) AS unheard,
+       count(*) FILTER (WHERE a.machine = 'MACHINE' AND a.machine_checked
+                          AND (a.machine_said IS NOT NULL
+                               OR a.outcome IN ('machine', 'message_left') AND a.agent_id IS NOT NULL)) AS checked,
+       count(*) FILTER (WHERE a.machine = 'MACHINE' AND a.machine_checked AND a.machine_said = false)
+           AS checked_persons,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY a.machine_seconds) AS seconds_median,
        max(a.machine_seconds)::double precision AS seconds_longest
 FROM campaigns c

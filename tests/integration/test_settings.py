@@ -269,6 +269,16 @@ async def test_a_flow_is_named_by_a_campaign_that_can_run_it_and_by_no_other(
     assert (made["flow"], made["queue_name"]) == ("bye", "no-queue")
     changed = (await admin("campaign", "update", "Alpha", "--flow", "none", "--queue", "q", "--json")).json
     assert changed["flow"] is None
+    machines = ("campaign", "update", "Alpha", "--machine-detection", "flow", "--machine-flow")
+    for name, says in (
+        ("bad", "next leads to 'nowhere'"),
+        ("../etc/passwd", "a flow's name is"),
+        ("none", "wants the"),
+    ):
+        answer = await admin(*machines, name)
+        assert (answer.status, says in answer.err) == (1, True), answer.err
+    changed = (await admin(*machines, "bye", "--machine-check", "0.2", "--json")).json
+    assert (changed["machine_flow"], changed["machine_check"]) == ("bye", 0.2)
     listed = (await admin("flow", "list", "--json")).json["flows"]
     assert [(row["name"], row["agents"], row["problem"][:10]) for row in listed] == [
         ("bad", None, "node 'bye'"), ("bye", False, "")
@@ -321,5 +331,8 @@ async def test_what_is_done_about_machines_is_set_shown_and_taken_back(admin: Ad
     changed = (await admin("campaign", "update", "Alpha", *off, "--json")).json
     assert (changed["machine_detection"], changed["machine_message"]) == ("connect", None)
     assert changed["machine_parameters"] == {}
+    counted = await admin("campaign", "update", "Alpha", "--machine-detection", "drop", "--profile", "UK", "--json")
+    assert (counted.json["machine_check"], "no agent checks any" in counted.err) == (0.0, True), counted.err
+    assert "no agent checks any" not in (await admin("campaign", "update", "Alpha", "--machine-check", "0.1")).err
     told = (await admin("campaign", "machines", "Alpha", "--json")).json
     assert (told["machine"], told["false_negatives"], told["seconds_median"]) == (0, None, None)

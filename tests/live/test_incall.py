@@ -455,6 +455,39 @@ async def test_hold_consult_conference_and_complete_by_keys(scene: Scene, ended:
     scene.hears("person", "third")
 
 
+async def test_a_recording_and_a_machine_by_keys(scene: Scene) -> None:
+    """The tone of a person is a long greeting, so machine detection says that it is a machine."""
+    await scene.begin(recording="demand", machine_detection="connect")
+    for keys, word in (
+        ("**7", "recording"),
+        ("**8", "paused"),
+        ("**8", "recording"),
+        ("**7", ""),
+        ("**7", "recording"),
+    ):
+        scene.press(A, keys)
+        await until_recording(scene, word)
+    scene.press(A, "**9")
+    await scene.place.until_outcomes(connected=1)
+    said = "SELECT count(*) FROM attempts WHERE disposition = 'machine' AND machine_checked AND machine_said"
+    await scene.place.until(said, 1, seconds=10)
+    await scene.place.until("SELECT count(*) FROM recordings WHERE state = 'stored'", 2, seconds=20)
+    kinds = await scene.place.pool.fetch(
+        "SELECT kind FROM call_events WHERE kind IN ('recording.started', 'recording.paused', 'recording.resumed')"
+        " ORDER BY id"
+    )
+    assert [row["kind"].removeprefix("recording.") for row in kinds] == ["started", "paused", "resumed", "started"]
+
+
+async def until_recording(scene: Scene, word: str) -> None:
+    for _ in range(200):
+        call = (await scene.view(A))["call"]
+        if call is not None and call["recording"] == word:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the recording is not {word!r}")
+
+
 async def until_supervisor(scene: Scene, name: str) -> None:
     for _ in range(100):
         if (await scene.view(name))["supervisor"]:

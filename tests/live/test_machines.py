@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from dialerd.core.machines import checked
 from dialerd.store import stats
 from lab.subscribers import Behaviour, number
-from tests.live.place import Place
+from tests.live.hearing import Words
+from tests.live.hearing import heard as people_heard
+from tests.live.place import Place, subscribers
+from tests.live.test_heard import no_agent_when_it_rings
 
 pytestmark = pytest.mark.live
 
@@ -157,3 +161,50 @@ async def test_an_agent_gets_a_machine_too_where_the_campaign_says_so(place: Pla
     place.connect(names)
     await place.until_outcomes(connected=1)
     assert await place.pool.fetchval("SELECT machine FROM attempts") == "MACHINE"
+
+
+LEAVE = """\
+language = "en"
+[nodes.say]
+type = "play"
+prompt = { text = "we shall call again" }
+next = "bye"
+[nodes.bye]
+type = "hangup"
+"""
+
+
+async def test_a_machine_goes_through_its_flow_to_the_end_and_a_person_gets_an_agent(
+    place: Place, tmp_path: Path
+) -> None:
+    words = Words(place, tmp_path)
+    words.add(leave=LEAVE)
+    campaign = await place.campaign(Behaviour.MACHINE, Behaviour.PERSON, machine_detection="flow", machine_flow="leave")
+    names = await place.agents(2)
+    with people_heard(place) as ears:
+        place.start()
+        place.connect(names)
+        await place.until_outcomes(message_left=1, connected=1)
+    machine, person = (number(each, campaign * 100) for each in (Behaviour.MACHINE, Behaviour.PERSON))
+    assert ears.seconds(machine, "we shall call again") > 0.7
+    assert ears.seconds(person, "we shall call again") == 0
+    talked = await place.pool.fetchrow("SELECT e164, machine, agent_id FROM attempts WHERE outcome = 'connected'")
+    assert (talked["e164"], talked["machine"], talked["agent_id"] is not None) == (person, "HUMAN", True)
+
+
+async def test_a_machine_that_is_to_be_checked_is_one_that_the_lot_names_and_with_nobody_free_hears_what_persons_hear(
+    place: Place,
+) -> None:
+    """Not the machines' message, after which the dialplan hangs up with cause 31."""
+    with subscribers(place, RING_MS=2000):
+        campaign = await no_agent_when_it_rings(
+            place, *[Behaviour.MACHINE] * 6, machine_detection="message", machine_message=MESSAGE, machine_check=0.5
+        )
+        await place.until("SELECT count(*) FROM attempts WHERE state = 'ended'", 6)
+    rows = await place.pool.fetch("SELECT id::text, outcome, cause, machine_checked AS checked FROM attempts")
+    assert {row["id"]: row["checked"] for row in rows} == {row["id"]: checked(row["id"], 0.5) for row in rows}
+    found = {(row["checked"], row["outcome"], row["cause"]) for row in rows}
+    assert found <= {(True, "abandoned", 16), (False, "message_left", 31)}, found
+    told = await stats.machines(place.pool, 1, campaign, None)
+    drawn = sum(row["checked"] for row in rows)
+    assert (told.machine, told.unheard, told.checked) == (6, 6 - drawn, 0), "nobody has said anything of them"

@@ -19,8 +19,11 @@ SHARES = st.floats(0, 1)
 COUNTS = st.integers(0, 100)
 BUDGETS = st.none() | st.builds(
     Budget, cap=st.floats(0, 0.2) | ANY,
-    windows=st.lists(st.builds(Window, answers=st.integers(0, 10**7), abandoned=st.integers(0, 10**5)), max_size=3)
-    .map(tuple),
+    windows=st.lists(
+        st.builds(Window, answers=st.integers(0, 10**7), abandoned=st.integers(0, 10**5),
+                  lost=st.just(0.0) | st.floats(0, 1e6).map(lambda n: round(n, 3))),
+        max_size=3,
+    ).map(tuple),
 )  # fmt: skip
 RATIOS = st.floats(1, 10) | st.sampled_from([1.0, 3.0])
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dialerd.core.abandonment import Allowance
+from dialerd.core.machines import Tally
 from dialerd.engine.bookkeeper import Bookkeeper
 from dialerd.engine.books import TOO_OLD_SECONDS
 from dialerd.pacing.budget import Budget, Window
@@ -25,6 +26,7 @@ class Office:
         self.record: list[Window] | Exception = [Window(100, 2)]
         self.taught = 0
         monkeypatch.setattr(store, "windows", self._windows)
+        monkeypatch.setattr(store, "machines", self._machines)
         monkeypatch.setattr(store, "history", self._history)
         object.__setattr__(self.floor.node, "pool", lambda: "a pool")
         object.__setattr__(self.floor.node, "ledger", self)
@@ -36,6 +38,9 @@ class Office:
         if isinstance(self.record, Exception):
             raise self.record
         return self.record * len(starts)
+
+    async def _machines(self, pool: Any, id_: int, starts: Sequence[datetime], since: datetime) -> Tally:
+        return Tally((0,) * len(starts), (0,) * len(starts), 0, 0)
 
     async def _history(self, *_: Any) -> list[Any]:
         self.taught += 1

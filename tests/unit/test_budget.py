@@ -1,5 +1,7 @@
 """The budget of abandoned calls: what may be risked follows from two counts, and never more than the cap affords."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,3 +54,17 @@ def test_one_more_abandoned_call_never_raises_the_risk(budget: Budget, agents: i
 
 def test_without_a_count_nothing_may_be_risked() -> None:
     assert Budget(0.03, ()).spent(10) and Budget(0.03, ()).risk(10) == 0.0
+
+
+def test_persons_who_were_taken_for_machines_are_answers_that_were_abandoned() -> None:
+    plain, lost = Budget(0.03, (Window(1010, 20),)), Budget(0.03, (Window(1000, 10, 10.0),))
+    assert lost.left == pytest.approx(plain.left)
+    assert lost.risk(10) == pytest.approx(plain.risk(10)) and not lost.spent(10)
+    assert Budget(0.03, (Window(1000, 10, 25.0),)).spent(10)
+
+
+@given(st.builds(Budget, st.floats(0.001, 0.9), st.tuples(WINDOWS)), st.floats(0.1, 1000), st.integers(1, 500))
+def test_the_more_of_them_the_smaller_the_risk(budget: Budget, more: float, agents: int) -> None:
+    (window,) = budget.windows
+    worse = Budget(budget.cap, (replace(window, lost=window.lost + more),))
+    assert worse.risk(agents) <= budget.risk(agents) and worse.left < budget.left

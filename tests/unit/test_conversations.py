@@ -10,6 +10,7 @@ import pytest
 
 from dialerd.ari.transport import AriError
 from dialerd.clock import Clock
+from dialerd.core import machines
 from dialerd.core.abandonment import Allowance
 from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Facts, Kind, outcome
@@ -34,6 +35,12 @@ class Ari:
     def __init__(self) -> None:
         self.joins: list[tuple[str, str, asyncio.Future[None]]] = []
         self.messages: list[str] = []
+        self.variables: list[tuple[str, str, str]] = []
+
+    async def set_variable(self, channel: str, name: str, value: str) -> None:
+        self.variables.append((channel, name, value))
+
+    async def hang_up(self, channel: str) -> None: ...
 
     async def join(self, bridge: str, channel: str) -> None:
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -198,3 +205,58 @@ async def test_a_callback_whose_agent_is_busy_goes_to_whoever_is_free() -> None:
     stage.talk.customer_arrived(ATTEMPT, NOW, "")
     await stage.settle()
     assert stage.states() == ["wrap_up", "reserved"]
+
+
+# -- machines
+
+
+def machine_call(stage: Stage, mode: str, check: float = 0.0, **changes: Any) -> list[Call]:
+    """The stage's call answers and is a machine by the verdict; the calls that entered a flow."""
+    entered: list[Call] = []
+    stage.talk._run_flow = entered.append
+    stage.call.campaign = campaign(machine_detection=mode, machine_check=check, **changes)
+    stage.talk.customer_arrived(ATTEMPT, NOW, "MACHINE", "LONGGREETING-1500-1500")
+    return entered
+
+
+async def test_a_machine_is_left_its_message_by_the_dialplan_also_where_the_campaign_names_its_seller() -> None:
+    stage = Stage(agents=1)
+    stage.talk._say = lambda call: True  # the message that names the seller would begin
+    assert machine_call(stage, "message") == []
+    await stage.settle()
+    assert (stage.ari.messages, stage.states()) == ([ATTEMPT], ["ready"])
+
+
+async def test_a_machine_enters_its_flow_and_again_when_it_is_found_alone_there_until_it_is_handed_over() -> None:
+    stage = Stage(agents=1)
+    entered = machine_call(stage, "flow")
+    stage.talk.attend(stage.call)
+    assert (entered, stage.call.on_machine, stage.states()) == ([stage.call] * 2, True, ["ready"])
+    stage.calls.learn(ATTEMPT, Event(Kind.HANDED, NOW))
+    assert not stage.call.on_machine
+    stage.talk.attend(stage.call)
+    assert stage.states() == ["reserved"]
+
+
+async def test_a_machine_that_is_to_be_checked_goes_to_an_agent_and_else_hears_what_persons_hear() -> None:
+    assert machines.checked(ATTEMPT, 0.6) and not machines.checked(ATTEMPT, 0.5)
+    stage = Stage(agents=1)
+    machine_call(stage, "message", check=0.6)
+    await stage.settle()
+    assert (stage.call.checked, stage.states()) == (True, ["reserved"])
+    assert stage.ari.variables == [(ATTEMPT, "AMDSTATUS", "CHECKED")]
+    assert (stage.call.on_machine, stage.call.outcome) == (False, Outcome.ABANDONED)
+
+
+@pytest.mark.parametrize(
+    ("mode", "check", "more", "checked"),
+    [("drop", 0.5, {}, False), ("drop", 0.6, {}, True), ("drop", 0.6, {"broadcast": "x"}, False),
+     ("connect", 0.0, {}, True), ("flow", 0.6, {}, True)],
+)  # fmt: skip
+async def test_the_lot_decides_who_is_checked_where_there_are_agents(
+    mode: str, check: float, more: dict[str, Any], checked: bool
+) -> None:
+    stage = Stage(agents=0)
+    machine_call(stage, mode, check, **more)
+    await stage.settle()
+    assert stage.call.checked is checked

@@ -23,6 +23,7 @@ def pressed(keys: str, pause: float = 0.3) -> list[Pressed]:
         ("**170#**2", [Pressed("listen", "70"), Pressed("whisper")]),
         ("*2#", [Pressed("transfer", "")]),
         ("*210*#*5", [Pressed("complete")]),
+        ("**7**8**9", [Pressed("record"), Pressed("record_pause"), Pressed("machine")]),
         ("123#", []),
         ("*#1", []),
         ("*2" + "1" * 40 + "#", []),

@@ -10,9 +10,11 @@ import pytest
 from dialerd.config import Flows
 from dialerd.core.flow import FlowRefused, Menu, Prompt
 from dialerd.core.flow_check import read
+from dialerd.engine.campaign import read_flow
 from dialerd.paths import shipped
 from dialerd.places import flows, prompts
 from dialerd.places.prompts import NotRendered
+from tests.unit.test_conversations import campaign
 
 MENU = """\
 [nodes.menu]
@@ -249,3 +251,31 @@ def test_a_flow_leads_out_only_where_the_configuration_lets_it(config: Flows, ur
         flows.load(config, "f")
     assert [problem.node for problem in caught.value.problems] == ["tell", "through"]
     assert "'+358401234567@trunk-out' is not in transfer_to of [flows]" in str(caught.value)
+
+
+BYE = '[nodes.bye]\ntype = "hangup"\n'
+AGENT = '[nodes.agent]\ntype = "agent"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "says"),
+    [
+        (None, {}, "machine flow m: "),
+        (BYE.replace("hangup", "fly"), {}, "'fly'"),
+        (AGENT, {"broadcast": "demo-thanks"}, "machine flow m hands calls to agents, and the campaign's own calls go"),
+        (AGENT, {}, None),
+        (BYE, {"broadcast": "demo-thanks"}, None),
+        (None, {"machine_detection": "drop"}, None),
+    ],
+)
+def test_a_campaign_whose_flow_for_machines_cannot_run_dials_nobody(
+    config: Flows, text: str | None, settings: dict[str, str], says: str | None
+) -> None:
+    if text is not None:
+        (Path(config.folder) / "m.toml").write_text(text)
+    found = campaign(**{"machine_detection": "flow", "machine_flow": "m", **settings})
+    read_flow(found, config)
+    if says is None:
+        assert found.mute is None and (found.machine_script is not None) == (text is not None)
+    else:
+        assert says in (found.mute or "") and found.machine_script is None

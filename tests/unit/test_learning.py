@@ -105,7 +105,21 @@ def test_a_machine_is_no_answer_and_is_learned_when_it_is_recognised() -> None:
     room.after(0.1, Kind.LEFT)
     room.after(0.1, Kind.HUNG_UP, cause=16)
     assert len(room.pupil.told) == 1
-    assert room.campaign.book.fresh == {}
+    assert (room.campaign.book.fresh, room.campaign.book.machines) == ({}, {ATTEMPT})
+
+
+def test_a_machine_that_is_checked_is_an_answer_with_a_conversation_as_one_that_passes_for_a_person_is() -> None:
+    told = []
+    for verdict, checked in (("MACHINE", True), ("HUMAN", False)):
+        room = Class(machine_detection="drop")
+        room.call.checked = checked
+        room.after(12.0, Kind.ENTERED, status=verdict)
+        room.after(1.0, Kind.JOINED, agent_id=1)
+        room.after(4.0, Kind.LEFT)
+        room.after(0.0, Kind.HUNG_UP, cause=16)
+        assert (room.campaign.book.fresh, room.campaign.book.machines) == ({ATTEMPT: False}, set())
+        told.append(room.pupil.told)
+    assert told[0] == told[1] == [("line", 12.0, True, (3, 9)), ("talk", 4.0)]
 
 
 def test_what_was_never_sent_or_lost_or_ended_by_us_teaches_nothing() -> None:

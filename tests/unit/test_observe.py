@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from dialerd.config import Trunk
 from dialerd.core.agent import AgentState
 from dialerd.core.attempt import Event, Facts, Kind
+from dialerd.core.flow import Script
+from dialerd.core.flow_check import read
+from dialerd.core.machines import Tally, lost
 from dialerd.core.retry import History
 from dialerd.engine.books import TOO_OLD_SECONDS, Book
 from dialerd.engine.calls import Call
@@ -102,6 +105,30 @@ def test_the_book_counts_on_from_what_was_read_and_is_no_ground_when_it_is_old()
     book.take(100.0, [NOW], [Window(10, 1), Window(500, 9)], ["a"])
     assert book.budget(101.0, 0.03) == Budget(0.03, (Window(11, 1), Window(501, 9)))
     assert book.budget(100.0 + TOO_OLD_SECONDS + 1, 0.03) is None
+
+
+def test_the_book_counts_machines_on_where_the_law_counts_persons_taken_for_them() -> None:
+    book = Book()
+    for attempt in ("a", "b", "c"):
+        book.count_machine(attempt)
+    book.take(100.0, [NOW], [Window(10, 1)], [])
+    assert book.budget(101.0, 0.03) == Budget(0.03, (Window(10, 1),)), "the law says nothing of them"
+    book.take(100.0, [NOW], [Window(10, 1)], ["a"], Tally((7,), (0,), 0, 0))
+    assert book.budget(101.0, 0.03) == Budget(0.03, (Window(10, 1, 9.0),)), "none was checked: each may be one"
+    book.count("b", abandoned=False)  # its flow gave it to an agent
+    book.take(102.0, [NOW], [Window(10, 1)], [], Tally((7,), (0,), 200, 4))
+    assert book.budget(103.0, 0.03) == Budget(0.03, (Window(11, 1, lost(8, 200, 4)),))
+
+
+def test_a_machine_in_a_flow_waits_for_nobody_unless_the_flow_leads_to_agents() -> None:
+    for text, waiting in (('[nodes.bye]\ntype = "hangup"\n', 0), ('[nodes.agent]\ntype = "agent"\n', 1)):
+        flow = read(text, "m", "m.toml")
+        campaign = named(1, dial_mode="predictive", machine_detection="flow", machine_script=Script(flow, {}))
+        floor = Floor(1, campaign)
+        call = line(floor, campaign, 9.0)
+        floor.calls.learn(call.attempt, Event(Kind.ENTERED, NOW, status="MACHINE"))
+        call.in_flow = True
+        assert (seen(floor).waiting, seen(floor).lines) == (waiting, 0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 100, allow_nan=False), st.floats(0, 1)), max_size=10))

@@ -193,3 +193,8 @@ def test_agents_who_may_leave_are_counted_as_fewer(s: Snapshot) -> None:
     unsteady = learned(leaving=25)
     assert unsteady.curves.leaving > MODEL.curves.leaving
     assert decide(s, unsteady).lines <= decide(s, MODEL).lines + 1
+
+
+def test_a_budget_that_is_spent_on_persons_taken_for_machines_says_so() -> None:
+    reason = decide(progressive(mode="power", budget=Budget(0.03, (Window(100, 0, 20.0),)))).reason
+    assert "3.0% abandoned calls is spent (-16.4 calls, with up to 20.0 persons who were taken for machines)" in reason

@@ -15,8 +15,8 @@ from dialerd.core.reconcile import Channel
 from dialerd.core.retry import History
 from dialerd.engine.calls import Call
 from dialerd.engine.node import Node
-from dialerd.engine.reconciler import Reconciler
-from tests.unit.test_conversations import ATTEMPT, NOW, Stage
+from dialerd.engine.reconciler import Reconciler, _from_row
+from tests.unit.test_conversations import ATTEMPT, NOW, Stage, campaign
 
 
 class Pool:
@@ -179,3 +179,13 @@ async def test_a_person_on_hold_whose_agent_is_gone_goes_to_the_next_one() -> No
     await reconcile(stage, {"dialerd-hold-1": [ATTEMPT], "dialerd-agent-2": [stage.agent(2).leg or ""]})
     assert stage.states() == ["offline", "reserved"]
     assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
+
+
+def test_a_machine_that_is_to_be_checked_is_so_also_after_a_restart() -> None:
+    times = dict.fromkeys(("dialed_at", "ringing_at", "answered_at", "connected_at"))
+    row: dict[str, Any] = {"id": ATTEMPT, "contact_id": 1, "e164": "+358401234567", "claimed_at": NOW,
+           "state": "answered", "agent_id": None, "machine": "MACHINE", "dial_status": None, "cause": None,
+           "attempts": 1, "tries": {}, "caller_id": None, "returns": None, **times}  # fmt: skip
+    for share, checked in ((0.5, False), (0.6, True)):
+        call = _from_row(row, campaign(machine_detection="drop", machine_check=share), 0.0)
+        assert (call.checked, call.on_machine) == (checked, not checked)

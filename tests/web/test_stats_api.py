@@ -119,7 +119,8 @@ async def test_how_well_machine_detection_does(http: httpx.AsyncClient, pool: as
     got = (await http.get(f"/api/stats/campaigns/{id_}/machines?zone=UTC&since={since}")).json()
     assert got == {
         "campaign_id": id_, "machine": 2, "human": 4, "not_sure": 1, "messages": 1, "passed": 4, "corrected": 1,
-        "seconds_median": 2.0, "seconds_longest": 2.5, "false_negatives": 0.25,
+        "unheard": 2, "checked": 0, "checked_persons": 0, "seconds_median": 2.0, "seconds_longest": 2.5,
+        "false_negatives": 0.25, "false_positives": None, "false_positives_at_most": 1.0, "lost_at_most": 2.0,
     }  # fmt: skip
     assert (await http.get(f"/api/stats/campaigns/{id_}/machines")).json()["machine"] == 3
     assert (await http.get(f"/api/stats/campaigns/{id_ + 1}/machines")).status_code == 404
