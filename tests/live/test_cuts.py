@@ -7,17 +7,22 @@ The names in brackets are the rows of the fault matrix. The invariants are asser
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from dialerd.core.ids import is_attempt
+from dialerd.core.ids import agent_bridge, is_attempt
 from lab.proxy import Proxy
 from lab.site import Site
 from lab.subscribers import Behaviour
+from tests.live.hearing import Words
 from tests.live.place import Place, subscribers
+from tests.live.test_agents import is_logged, post
+from tests.live.test_heard import ACME, ALONE
 
 pytestmark = pytest.mark.live
 
+PERSON = Behaviour.PERSON
 RECOVERY_SECONDS = 30
 END = b"\r\n\r\n"  # of a message of AMI, and of the head of a request of ARI
 
@@ -68,41 +73,39 @@ async def test_an_originate_that_never_left_is_not_sent_and_may_be_tried_again(
     """[F1] AMI goes between the claim's commit and the last look at the lists, for which the daemon still waits."""
     dsn = place.site.postgres.dsn(place.site.database).replace(str(place.site.lab.ports.postgres), str(postgres.port))
     place.configure(ami={"port": ami.port, "ping_seconds": 1.0}, postgres={"dsn": dsn})
-    await place.campaign(Behaviour.PERSON, state="paused")
+    await place.campaign(PERSON)
     names = await place.agents(1)
     place.start()
+    postgres.delay(0.2)
     place.connect(names)
-    with subscribers(place, TALK_MS=1000):
-        postgres.delay(0.3)
-        await place.pool.execute("UPDATE campaigns SET state = 'active'")
-        await place.until("SELECT count(*) FROM attempts", 1)
-        ami.cut()
-        postgres.heal()
-        await place.until_outcomes(not_sent=1)
-        assert place.invites() == []
-        why = await place.pool.fetchval("SELECT detail ->> 'detail' FROM call_events WHERE kind = 'not_sent'")
-        assert why == "not dialled any more: ami_down"
-        ami.heal()
-        await place.until_outcomes(not_sent=1, connected=1)
-    assert len(place.invites()) == 1
+    await place.until("SELECT count(*) FROM attempts", 1)
+    ami.cut()
+    postgres.heal()
+    await place.until_outcomes(not_sent=1)
+    assert place.invites() == []
+    why = await place.pool.fetchval("SELECT detail ->> 'detail' FROM call_events WHERE kind = 'not_sent'")
+    assert why == "not dialled any more: ami_down"
+    again = await place.pool.fetchrow("SELECT state, next_at > now() AS later, attempts FROM contacts")
+    assert tuple(again) == ("waiting", True, 0)
+    ami.heal()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """AMI is cut when `says` has come by, and is away until the call has gone on to `then`, or has ended (None)."""
+    """AMI is cut when `says` comes by, and is away until the person talks to an agent, if they are to."""
 
     says: bytes
     lost: bool  # the message that says so does not arrive either
-    then: str | None
+    joins: bool = True
 
 
 STEPS = (
-    Step(b"Message: Originate successfully queued", True, "connected"),
-    Step(b"Message: Originate successfully queued", False, "connected"),
-    Step(b"Event: DialState", False, "connected"),
-    Step(b"DialStatus: ANSWER", True, "connected"),
-    Step(b"Event: OriginateResponse", True, "connected"),
-    Step(b"Event: Hangup", True, None),
+    Step(b"Message: Originate successfully queued", lost=True),
+    Step(b"Message: Originate successfully queued", lost=False),
+    Step(b"Event: DialState", lost=False),
+    Step(b"DialStatus: ANSWER", lost=True),
+    Step(b"Event: OriginateResponse", lost=True),
+    Step(b"Event: Hangup", lost=True, joins=False),
 )
 
 
@@ -115,13 +118,12 @@ async def test_a_call_goes_on_and_ends_as_it_did_wherever_ami_goes_in_it(ami: Pr
     with subscribers(place, TALK_MS=1500):
         for n, step in enumerate(STEPS, start=1):
             sprung = ami.cut_after(step.says, "down", pass_it=not step.lost, through=END)
-            await place.campaign(Behaviour.PERSON)
+            await place.campaign(PERSON)
             assert await asyncio.to_thread(sprung.wait, 10), f"{step.says!r} never came by"
             ami.cut()
-            if step.then is not None:
-                place.wait(lambda then=step.then: place.calls() == {then: 1}, 10, f"{step}: {step.then}")
+            if step.joins:
+                place.wait(lambda: place.calls() == {"connected": 1}, 10, "a conversation without AMI")
                 await agree(place)
-                place.wait(lambda: place.agent(names[0])["state"] == "wrap_up" or not place.calls(), 10, f"{step}: its end")
             ami.heal()
             await place.until_outcomes(connected=n)
             until_link(place, "ami", "ok")
@@ -141,3 +143,152 @@ async def test_a_call_that_failed_unseen_is_closed_and_not_dialled_again(ami: Pr
     await place.until_outcomes(unknown=1)
     assert len(place.invites()) == 1
     assert await place.pool.fetchval("SELECT state FROM contacts") == "done"
+
+
+# -- with a call in each step --------------------------------------------------------------------------------------
+
+QUEUES = ("talk", "talk", "talk", "ring", "detect", "leave")
+TALKS, HOLDS, WRAPS_UP, RINGS, DETECTS, LEAVES = (f"agent-{n}" for n in range(1, 7))
+MESSAGE_SECONDS = 6.0
+MENU = """\
+[nodes.ask]
+type = "menu"
+prompt = ["demo-thanks", "demo-thanks"]
+keys = { 2 = "bye" }
+timeout = "bye"
+timeout_seconds = 2
+retries = 0
+[nodes.bye]
+type = "hangup"
+"""
+
+
+class Scene:
+    """Somebody in each step: talking, on hold, an agent in wrap-up, in a flow, in our message, ringing, in AMD()."""
+
+    def __init__(self, place: Place, words: Words) -> None:
+        self.place = place
+        self._words = words
+
+    def agent(self, name: str, state: str) -> None:
+        self.place.wait(lambda: self.place.agent(name)["state"] == state, 15, f"{name} {state}")
+
+    async def begin(self) -> None:
+        """Everybody is where they should be."""
+        place = self.place
+        self._words.add(menu=MENU)
+        await place.campaign(*[PERSON] * 3, queue_name="talk", wrap_up_seconds=60)
+        self._words.message(await place.campaign(PERSON, queue_name="leave", **ACME))
+        names = await place.agents(len(QUEUES))
+        await place.pool.executemany(
+            "UPDATE agent_queues SET queue_name = $2 WHERE agent_id = (SELECT id FROM agents WHERE name = $1)",
+            list(zip(names, QUEUES, strict=True)),
+        )
+        place.start()
+        self.rings(1_500)
+        place.connect(names)
+        place.wait(lambda: place.calls().get("ringing") == 4, 10, "four ringing lines")
+        self.rings(500)
+        await post(place, f"/agents/{LEAVES}/pause", reason="lunch")
+        for name in (TALKS, HOLDS, WRAPS_UP):
+            self.agent(name, "on_call")
+        await post(place, f"/agents/{HOLDS}/hold")
+        await post(place, f"/agents/{WRAPS_UP}/hangup")
+        self.agent(WRAPS_UP, "wrap_up")
+        place.wait(lambda: is_logged(place, "call.nobody_free", 1), 15, "our message")
+        await place.campaign(PERSON, flow="menu", **ALONE)
+        place.wait(lambda: is_logged(place, "flow.node", 1), 15, "somebody in the flow")
+        self.rings(5_000)
+        await place.campaign(PERSON, queue_name="ring", wrap_up_seconds=60)
+        place.wait(lambda: place.calls().get("ringing") == 1, 10, "a ringing line")
+        self.rings(500)
+        await place.campaign(PERSON, queue_name="detect", machine_detection="drop", wrap_up_seconds=60)
+        place.wait(lambda: self.is_in("AMD", 1), 10, "a call in AMD()")
+
+    def rings(self, milliseconds: int) -> None:
+        """How long people let it ring from now on."""
+        self.place.site.lab.carrier.cli(f"dialplan set global RING_MS {milliseconds}")
+
+    def is_in(self, application: str, count: int) -> bool:
+        return [c.application for c in self.place.site.lab.pbx.channels()].count(application) == count
+
+    async def stands(self) -> None:
+        """Whoever talked talks, whoever was on hold is, and so on; Asterisk and PostgreSQL say the same."""
+        self.agent(TALKS, "on_call")
+        self.agent(HOLDS, "on_call")
+        self.agent(WRAPS_UP, "wrap_up")
+        view = await asyncio.to_thread(self.place.daemon.get, f"/agents/{HOLDS}/view")
+        assert view["on_hold"]
+        await agree(self.place)
+        await post(self.place, f"/agents/{HOLDS}/unhold")
+        for name in (TALKS, HOLDS):
+            attempt = self.place.agent(name)["attempt"]
+            row = await self.place.pool.fetchrow("SELECT id, channel_id FROM agents WHERE name = $1", name)
+            inside = {c.uniqueid for c in self.place.site.lab.pbx.channels() if c.bridge == agent_bridge(row["id"])}
+            assert inside == {attempt, row["channel_id"]}
+
+    async def end(self, **outcomes: int) -> None:
+        """Agents hang up; the machine hangs up on its own."""
+        for name in (TALKS, HOLDS, RINGS, DETECTS):
+            if self.place.agent(name)["state"] == "on_call":
+                await post(self.place, f"/agents/{name}/hangup")
+        await self.place.until_outcomes(**outcomes)
+
+
+@pytest.fixture
+def scene(ami: Proxy, ari: Proxy, place: Place, tmp_path: Path) -> Iterator[Scene]:
+    words = Words(
+        place, tmp_path, MESSAGE_SECONDS,
+        ami={"port": ami.port, "ping_seconds": 1.0}, ari={"url": f"http://127.0.0.1:{ari.port}/ari"},
+    )  # fmt: skip
+    with subscribers(place, TALK_MS=60_000):
+        yield Scene(place, words)
+
+
+async def test_whatever_step_a_call_is_in_it_survives_a_reset_of_ari_and_new_answers_hear_the_message(
+    scene: Scene, ari: Proxy, place: Place
+) -> None:
+    """[F7] Who answers while ARI is away, and whose AMD() ends then, hears the dialplan's message."""
+    await scene.begin()
+    ari.cut()
+    place.wait(lambda: scene.is_in("Playback", 1), 10, "the message after AMD()")
+    until_link(place, "ari", "down")
+    place.wait(lambda: scene.is_in("Playback", 2), 10, "the message after the answer")
+    ari.heal()
+    until_link(place, "ari", "ok")
+    await scene.stands()
+    await scene.end(connected=3, abandoned=3, played=1)
+
+
+async def test_whatever_step_a_call_is_in_it_survives_a_clean_close_of_the_websocket(
+    scene: Scene, place: Place
+) -> None:
+    """[F8] Asterisk says goodbye, and is there again at once."""
+    await scene.begin()
+    place.site.lab.pbx.cli("ari shutdown websocket sessions")
+    place.wait(lambda: is_logged(place, "ari.link state=down", 1), 10, "the loss to be noticed")
+    for name in (DETECTS, RINGS):
+        scene.agent(name, "on_call")
+    await scene.stands()
+    await scene.end(connected=5, abandoned=1, played=1)
+
+
+@pytest.mark.parametrize("how", ["reset", "silence"])
+async def test_whatever_step_a_call_is_in_it_goes_on_without_ami(
+    scene: Scene, ami: Proxy, place: Place, how: str
+) -> None:
+    """[F4] Answers are joined, calls end, agents wrap up."""
+    await scene.begin()
+    if how == "reset":
+        ami.cut()
+    else:
+        ami.silence()
+    for name in (DETECTS, RINGS):
+        scene.agent(name, "on_call")
+    until_link(place, "ami", "down")
+    await post(place, f"/agents/{RINGS}/hangup")
+    scene.agent(RINGS, "wrap_up")
+    ami.heal()
+    until_link(place, "ami", "ok")
+    await scene.stands()
+    await scene.end(connected=5, abandoned=1, played=1)
