@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dialerd.core.ids import agent_bridge, is_attempt
+from dialerd.core.ids import is_attempt
 from lab.proxy import Proxy
 from lab.site import Site
 from lab.subscribers import Behaviour, number
@@ -214,8 +214,8 @@ class Scene:
         await post(self.place, f"/agents/{HOLDS}/unhold")
         for name in (TALKS, HOLDS):
             attempt = self.place.agent(name)["attempt"]
-            row = await self.place.pool.fetchrow("SELECT id, channel_id FROM agents WHERE name = $1", name)
-            inside = {c.uniqueid for c in self.place.site.lab.pbx.channels() if c.bridge == agent_bridge(row["id"])}
+            row = await self.place.pool.fetchrow("SELECT channel_id, bridge_id FROM agents WHERE name = $1", name)
+            inside = {c.uniqueid for c in self.place.site.lab.pbx.channels() if c.bridge == row["bridge_id"]}
             assert inside == {attempt, row["channel_id"]}
 
     async def end(self, **outcomes: int) -> None:

@@ -19,7 +19,8 @@ from lab.proxy import Proxy
 from lab.robots import Habits, Robots
 from lab.subscribers import Behaviour, draw
 from tests.live.place import Place, subscribers
-from tests.tones import QUIET, Tones, agent_hz, quiet_seconds, timeline, tones
+from tests.live.test_agents import is_logged, post
+from tests.tones import Tones, agent_hz, quiet_seconds, timeline, tones
 
 pytestmark = pytest.mark.live
 
@@ -72,6 +73,7 @@ async def watched(place: Place) -> AsyncIterator[list[set[str]]]:
     """The calls in each agent's bridge, whenever it was more than one."""
     crowds: list[set[str]] = []
     lab = place.site.lab
+    login = {"Authorization": aiohttp.encode_basic_auth(lab.ari_username, lab.ari_password)}
 
     async def look(session: aiohttp.ClientSession) -> None:
         while True:
@@ -82,7 +84,7 @@ async def watched(place: Place) -> AsyncIterator[list[set[str]]]:
                         crowds.append(calls)
             await asyncio.sleep(0.02)
 
-    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth(lab.ari_username, lab.ari_password)) as session:
+    async with aiohttp.ClientSession(headers=login) as session:
         task = asyncio.create_task(look(session))
         try:
             yield crowds
@@ -127,7 +129,39 @@ async def test_whoever_loses_the_agent_in_the_join_gets_the_next_one_or_the_mess
         outcomes = await place.outcomes()
         assert outcomes.keys() <= {"connected", "abandoned", "hung_up"}, outcomes
         assert crowds == [], "two people with one agent"
+        assert not is_logged(place, "agent.bridge_failed", 1), "a phone that came back had nowhere to stand"
+        assert is_logged(place, "-[leg_down]-> offline", CALLS // 3), "too few phones died for this to prove anything"
         for invite in place.invites():
             sound = heard.samples(invite.number)
             assert quiet_seconds(sound) <= SILENT_SECONDS, (invite, timeline(sound, KNOWN))
-        print(outcomes)
+
+
+@pytest.mark.parametrize("on_hold", [False, True], ids=["talking", "on_hold"])
+async def test_an_agent_whose_phone_died_is_back_while_the_person_talks_to_the_next_one(
+    place: Place, on_hold: bool
+) -> None:
+    """[F27] Asterisk keeps the name of a bridge as long as the person lives who was moved out of it (22.10)."""
+    place.configure(dialing={"reconcile_seconds": 1.0})
+    await place.campaign(Behaviour.PERSON, Behaviour.PERSON)
+    first, second = await place.agents(2)
+    with subscribers(place, TALK_MS=60_000):
+        place.start()
+        place.connect([first])
+        place.wait(lambda: place.agent(first)["state"] == "on_call", 15, "a conversation")
+        if on_hold:
+            await post(place, f"/agents/{first}/hold")
+        await place.pool.execute("UPDATE campaigns SET state = 'paused'")
+        place.wait(lambda: place.daemon.status()["campaigns"][0]["state"] == "paused", 10, "the pause")
+        place.connect([second])
+        place.site.lab.phone_hang_up(first)
+        place.wait(lambda: place.agent(first)["state"] == "offline", 10, "the first one's phone dead")
+        place.wait(lambda: place.agent(second)["state"] == "on_call", 10, "the second one with the person")
+        place.connect([first])
+        await place.pool.execute("UPDATE campaigns SET state = 'active'")
+        place.wait(lambda: place.agent(first)["state"] == "on_call", 15, "the first one with another person")
+        if on_hold:
+            await post(place, f"/agents/{first}/hold")
+        for name in (first, second):
+            await post(place, f"/agents/{name}/hangup")
+        await place.until_outcomes(connected=2)
+    assert not is_logged(place, "reconcile.failed", 1)
