@@ -136,10 +136,7 @@ async def test_whoever_loses_the_agent_in_the_join_gets_the_next_one_or_the_mess
             assert quiet_seconds(sound) <= SILENT_SECONDS, (invite, timeline(sound, KNOWN))
 
 
-@pytest.mark.parametrize("on_hold", [False, True], ids=["talking", "on_hold"])
-async def test_an_agent_whose_phone_died_is_back_while_the_person_talks_to_the_next_one(
-    place: Place, on_hold: bool
-) -> None:
+async def test_an_agent_whose_phone_died_is_back_while_the_person_talks_to_the_next_one(place: Place) -> None:
     """[F27] Asterisk keeps the name of a bridge as long as the person lives who was moved out of it (22.10)."""
     place.configure(dialing={"reconcile_seconds": 1.0})
     await place.campaign(Behaviour.PERSON, Behaviour.PERSON)
@@ -148,8 +145,6 @@ async def test_an_agent_whose_phone_died_is_back_while_the_person_talks_to_the_n
         place.start()
         place.connect([first])
         place.wait(lambda: place.agent(first)["state"] == "on_call", 15, "a conversation")
-        if on_hold:
-            await post(place, f"/agents/{first}/hold")
         await place.pool.execute("UPDATE campaigns SET state = 'paused'")
         place.wait(lambda: place.daemon.status()["campaigns"][0]["state"] == "paused", 10, "the pause")
         place.connect([second])
@@ -159,8 +154,6 @@ async def test_an_agent_whose_phone_died_is_back_while_the_person_talks_to_the_n
         place.connect([first])
         await place.pool.execute("UPDATE campaigns SET state = 'active'")
         place.wait(lambda: place.agent(first)["state"] == "on_call", 15, "the first one with another person")
-        if on_hold:
-            await post(place, f"/agents/{first}/hold")
         for name in (first, second):
             await post(place, f"/agents/{name}/hangup")
         await place.until_outcomes(connected=2)
