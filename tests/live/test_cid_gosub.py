@@ -295,7 +295,9 @@ async def test_without_an_answer_a_number_is_not_clear(lab: Lab, notes: Notes) -
         assert (await call(lab, notes, "14155512011", "barred")).status == "UNKNOWN"
 
 
-@pytest.mark.parametrize("half", [b'EXEC MSet "CALLERID(num)=+35850', b'EXEC MSet "CALLERID(num)=+35850555,CID_STATUS=O'])
+@pytest.mark.parametrize(
+    "half", [b'EXEC MSet "CALLERID(num)=+35850', b'EXEC MSet "CALLERID(num)=+35850555,CID_STATUS=O']
+)
 async def test_half_an_answer_is_none_and_half_a_number_is_not_shown(lab: Lab, notes: Notes, half: bytes) -> None:
     """[F28] Asterisk carries out what came before the connection went."""
 

@@ -134,6 +134,31 @@ async def test_a_call_goes_on_wherever_ami_goes_in_it_and_one_that_failed_unseen
     assert len(place.invites()) == len(STEPS) + 1
 
 
+# -- the join ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_join_whose_request_or_answer_is_lost_is_made_good_before_the_person_wonders(
+    ari: Proxy, place: Place
+) -> None:
+    """[F7] The agent is reserved. The request does not arrive; its answer does not; and with it the websocket goes."""
+    place.configure(ari={"url": f"http://127.0.0.1:{ari.port}/ari"})
+    (name,) = await place.agents(1)
+    place.start()
+    place.connect([name])
+    with subscribers(place, TALK_MS=1500):
+        for n, (arrives, all_) in enumerate([(False, False), (True, False), (False, True)], start=1):
+            sprung = ari.cut_after(b"/addChannel", "up", pass_it=arrives, through=END)
+            await place.campaign(PERSON)
+            assert await asyncio.to_thread(sprung.wait, 10)
+            if all_:
+                ari.cut(refuse=False)
+            await place.until_outcomes(connected=n)
+            until_link(place, "ari", "ok")
+            place.wait(lambda: place.agent(name)["state"] == "ready", 10, "the agent ready")
+    waited = "SELECT max(extract(epoch FROM connected_at - answered_at))::float FROM attempts"
+    assert await place.pool.fetchval(waited) < 2.0
+
+
 # -- with a call in each step --------------------------------------------------------------------------------------
 
 QUEUES = ("talk", "talk", "talk", "ring", "detect", "leave")
