@@ -34,6 +34,7 @@ class Ari:
     def __init__(self) -> None:
         self.joins: list[tuple[str, str, asyncio.Future[None]]] = []
         self.messages: list[str] = []
+        self.ended: list[str] = []
 
     async def join(self, bridge: str, channel: str) -> None:
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -43,7 +44,8 @@ class Ari:
     async def to_dialplan(self, channel: str) -> None:
         self.messages.append(channel)
 
-    async def end_bridge(self, bridge: str) -> None: ...
+    async def end_bridge(self, bridge: str) -> None:
+        self.ended.append(bridge)
 
 
 class Stage:
@@ -59,6 +61,7 @@ class Stage:
         ])  # fmt: skip
         for agent in self.agents:
             agent.state, agent.leg = AgentState.READY, f"dialerd-agent-{agent.id}-00000000"
+            agent.bridge = f"dialerd-agent-{agent.id}"
         self.tasks: set[asyncio.Task[None]] = set()
         self.abandoned: list[Call] = []
         self.talk = Conversations(

@@ -179,3 +179,16 @@ async def test_a_person_on_hold_whose_agent_is_gone_goes_to_the_next_one() -> No
     await reconcile(stage, {"dialerd-hold-1": [ATTEMPT], "dialerd-agent-2": [stage.agent(2).leg or ""]})
     assert stage.states() == ["offline", "reserved"]
     assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
+
+
+async def test_a_caller_in_the_bridge_of_an_earlier_leg_is_not_with_the_agent_who_is_back() -> None:
+    """[F27] The phone died and came again: it stands in a bridge of its own, and the old one goes."""
+    stage = Stage(agents=2)
+    talking(stage)
+    stage.agents.step(stage.agent(1), Do.LEG_DOWN)
+    back = stage.agent(1)
+    back.state, back.leg, back.bridge = AgentState.PAUSED, "dialerd-agent-1-11111111", "dialerd-agent-1-22222222"
+    await reconcile(stage, standing(stage) | {"dialerd-agent-1": [ATTEMPT]})
+    assert stage.states() == ["paused", "reserved"]
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
+    assert stage.ari.ended == ["dialerd-agent-1"]
