@@ -330,8 +330,13 @@ class AriLink:
         await self._api().bridges.addChannel(bridgeId=bridge, channel=channel)
 
     async def end_bridge(self, bridge: str) -> None:
-        """Takes a bridge down; one that is gone already is fine."""
-        await self._unless_gone(self._api().bridges.destroy(bridgeId=bridge))
+        """Takes a bridge down; one that is gone already is fine, and so is one of which there is but the name (409), as
+        long as somebody lives who was moved from it into another one."""
+        try:
+            await self._api().bridges.destroy(bridgeId=bridge)
+        except AriError as error:
+            if error.status not in (404, 409):
+                raise
 
     async def announce(self, bridge: str, playback: str, sound: str) -> None:
         """Begins to play a sound file to everybody in a bridge; its end comes as an event."""

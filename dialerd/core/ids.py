@@ -4,11 +4,12 @@ import re
 
 ACCOUNT = "dialerd"  # accountcode of every channel of ours: how reconcile tells ours from the admin's own
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII)
-_HOLD = re.compile(r"dialerd-hold-([1-9][0-9]{0,17})\Z", re.ASCII)
+_HOLD = re.compile(r"dialerd-hold-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
 _THIRD = re.compile(r"dialerd-third-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
 _SNOOP = re.compile(r"dialerd-snoop-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
 _ROOM = re.compile(r"dialerd-(?:wait-[0-9a-f]{8}|pair|park-[0-9]{1,18}-[0-9]{1,18})-([0-9a-f-]{36})\Z", re.ASCII)
 _PARK = re.compile(r"dialerd-park-([1-9][0-9]{0,17})-([0-9]{1,18})-[0-9a-f-]{36}\Z", re.ASCII)
+_AGENT_BRIDGE = "dialerd-agent-"
 _AGENT = re.compile(r"dialerd-agent-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
 
 
@@ -22,14 +23,16 @@ def attempt_of(channel_id: str) -> str:
     return channel_id.removesuffix(";2")
 
 
-def agent_bridge(agent_id: int) -> str:
-    """The id of an agent's standing bridge."""
-    return f"dialerd-agent-{agent_id}"
+def agent_bridge(agent_id: int, nonce: str) -> str:
+    """An id for the bridge in which a new leg of an agent stands; `nonce`: 8 hex digits. Each leg has its own: a bridge
+    that was taken down keeps its name for as long as somebody lives who was moved from it into another one, and takes
+    nobody in (seen with 22.10)."""
+    return f"{_AGENT_BRIDGE}{agent_id}-{nonce}"
 
 
-def hold_bridge(agent_id: int) -> str:
-    """The id of the bridge in which the person waits whom an agent has put on hold."""
-    return f"dialerd-hold-{agent_id}"
+def hold_bridge(bridge: str) -> str:
+    """The id of the bridge in which the person waits whom an agent has put on hold; `bridge`: the agent's."""
+    return f"dialerd-hold-{bridge.removeprefix(_AGENT_BRIDGE)}"
 
 
 def holder_of(bridge: str) -> int | None:

@@ -61,6 +61,7 @@ class Agent:
     since_monotonic: float = 0.0
     reason: str = ""
     leg: str | None = None
+    bridge: str = ""  # where the leg stands, or last stood
     attempt: str | None = None
     pause_after: str | None = None  # a pause asked for during a call: its reason
     full_name: str = ""
@@ -79,8 +80,9 @@ class Agent:
     notice: str = ""  # what became of the last thing that they asked for
 
     @property
-    def bridge(self) -> str:
-        return ids.agent_bridge(self.id)
+    def room(self) -> str:
+        """The bridge of a person on hold."""
+        return ids.hold_bridge(self.bridge)
 
     def status(self) -> AgentStatus:
         """As supervisors see them."""

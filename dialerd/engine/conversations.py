@@ -150,7 +150,7 @@ class Conversations:
         """A channel entered a bridge: if it is a call of ours in an agent's bridge, they hear each other now."""
         agent = self._agents.get(ids.agent_of(bridge))
         call = self._calls.get(attempt)
-        if agent is None or call is None:
+        if agent is None or call is None or agent.bridge != bridge:  # the last: of a leg that is gone
             return
         if agent.state is AgentState.RESERVED and agent.attempt == attempt:
             self._agents.step(agent, Do.JOIN)
@@ -267,13 +267,14 @@ class Conversations:
             raise AgentRefused("ari_down", "Asterisk's ARI is not reachable: try again when /health says so")
         self._agents.step(agent, Do.CONNECT)
         agent.leg = ids.agent_leg(agent.id, secrets.token_hex(4))
+        agent.bridge = ids.agent_bridge(agent.id, secrets.token_hex(4))
         self._spawn(self._call_phone(agent, agent.leg, way or Way(agent.endpoint)), f"phone of {agent.name}")
 
     def logged_in(self, agent: Agent, channel: str) -> None:
         """The agent called us, and is who they say: this channel is their leg. Raises `AgentRefused` when another one
         stands."""
         self._agents.step(agent, Do.CONNECT)
-        agent.leg = channel
+        agent.leg, agent.bridge = channel, ids.agent_bridge(agent.id, secrets.token_hex(4))
         self._spawn(self._stand(agent, channel), f"leg of {agent.name}")
 
     def follow(self, agent: Agent) -> None:

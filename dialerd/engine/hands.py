@@ -12,7 +12,6 @@ import structlog
 
 from dialerd.ari.link import AriLink
 from dialerd.ari.transport import AriError, AriUnreachable
-from dialerd.core import ids
 from dialerd.core.agent import AgentState
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent
@@ -39,7 +38,7 @@ class Hands:
         if agent.on_hold:
             return
         agent.on_hold = agent.has_room = True  # before the requests: reconcile may look while they are under way
-        room = ids.hold_bridge(agent.id)
+        room = agent.room
         try:
             await self._asked(self._ari.make_waiting_room(room))
             await self._asked(self._ari.join(room, attempt))
@@ -93,7 +92,7 @@ class Hands:
             self._spawn(self._tried(self._ari.play_music(agent.bridge)), f"music for {agent.name}")
 
     def _end_room(self, agent: Agent) -> None:
-        room = ids.hold_bridge(agent.id)
+        room = agent.room
         self._spawn(self._tried(self._ari.end_waiting_room(room)), f"end {room}")
 
     async def _asked(self, request: Coroutine[Any, Any, None]) -> None:

@@ -253,7 +253,7 @@ class InCall:
             self._rooms.found(paired.attempt, bridge)
             self._exchanges.put(Exchange(paired, agent, third, Talk.TOGETHER))
         elif bridge == agent.bridge and where.get(agent.leg or "") == bridge:
-            held = people.get(ids.hold_bridge(agent.id))
+            held = people.get(agent.room)
             call = self._node.calls.get(held or people.get(bridge, ""))
             if call is not None:
                 talk = Talk.CONSULTING if held is not None else Talk.THREE_WAY

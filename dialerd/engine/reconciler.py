@@ -115,10 +115,10 @@ class Reconciler:
             await self._ari.hang_up(channel)
         for bridge in bridges:
             agent = self._agents.get(ids.agent_of(bridge))
-            if ids.agent_of(bridge) is not None and (agent is None or agent.leg is None):
+            if ids.agent_of(bridge) is not None and (agent is None or agent.leg is None or agent.bridge != bridge):
                 await self._ari.end_bridge(bridge)
             holder = self._agents.get(ids.holder_of(bridge))
-            if ids.holder_of(bridge) is not None and (holder is None or not holder.has_room):
+            if ids.holder_of(bridge) is not None and (holder is None or not holder.has_room or holder.room != bridge):
                 await self._ari.end_bridge(bridge)
 
     async def _take_over(self, pool: asyncpg.Pool) -> None:
@@ -177,7 +177,8 @@ class Reconciler:
             holder = ids.holder_of(bridge or "")
             partner = self._agents.get(holder or ids.agent_of(bridge or ""))
             # An agent whose leg is gone leaves the bridge, and the caller in it, behind.
-            if partner is not None and bridge is not None and where.get(partner.leg or "") == partner.bridge:
+            stands = partner is not None and where.get(partner.leg or "") == partner.bridge
+            if partner is not None and bridge is not None and stands and bridge in (partner.bridge, partner.room):
                 partner.on_hold = holder is not None
                 partner.has_room = partner.has_room or partner.on_hold
                 self._put_together(call, partner, partner.bridge)
@@ -241,7 +242,7 @@ def restore(agent: Agent, row: Mapping[str, Any], node: str) -> None:
     """An agent as PostgreSQL last saw them on this node; reconcile then holds it against Asterisk."""
     if row["node"] == node and row["channel_id"] is not None:
         agent.state = AgentState(row["state"])
-        agent.leg = row["channel_id"]
+        agent.leg, agent.bridge = row["channel_id"], row["bridge_id"] or ""
 
 
 def _from_row(row: Mapping[str, Any], campaign: Campaign, claimed_monotonic: float) -> Call:

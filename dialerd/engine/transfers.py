@@ -199,7 +199,7 @@ class Transfers:
             await self._rooms.pair(call.attempt, exchange.third.channel)
         except AgentRefused:
             call.away = False
-            back = ids.hold_bridge(agent.id) if agent.on_hold else agent.bridge
+            back = agent.room if agent.on_hold else agent.bridge
             await tried(self._ari.join(back, call.attempt), "put back")
             raise
 

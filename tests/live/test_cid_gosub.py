@@ -293,3 +293,23 @@ async def test_without_an_answer_a_number_is_not_clear(lab: Lab, notes: Notes) -
     assert (await call(lab, notes, "14155512011", "barred")).status == "UNKNOWN"
     with deaf(lab.fastagi_port, 100):
         assert (await call(lab, notes, "14155512011", "barred")).status == "UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    "half", [b'EXEC MSet "CALLERID(num)=+35850', b'EXEC MSet "CALLERID(num)=+35850555,CID_STATUS=O']
+)
+async def test_half_an_answer_is_none_and_half_a_number_is_not_shown(lab: Lab, notes: Notes, half: bytes) -> None:
+    """[F28] Asterisk carries out what came before the connection went."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\n\n")
+        writer.write(half)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", lab.fastagi_port):
+        lab.pbx.cli('dialplan set global DIALERD_FALLBACK_CID ""')
+        left = await call(lab, notes, "14155512012")
+        assert (left.status, left.number) == ("", OWN_CID)
+        lab.pbx.cli(f"dialplan set global DIALERD_FALLBACK_CID {FALLBACK_CID}")
+        left = await call(lab, notes, "14155512012")
+        assert (left.status, left.number) == ("FALLBACK", FALLBACK_CID)

@@ -36,6 +36,7 @@ class Ari:
         self.joins: list[tuple[str, str, asyncio.Future[None]]] = []
         self.messages: list[str] = []
         self.variables: list[tuple[str, str, str]] = []
+        self.ended: list[str] = []
 
     async def set_variable(self, channel: str, name: str, value: str) -> None:
         self.variables.append((channel, name, value))
@@ -50,7 +51,8 @@ class Ari:
     async def to_dialplan(self, channel: str) -> None:
         self.messages.append(channel)
 
-    async def end_bridge(self, bridge: str) -> None: ...
+    async def end_bridge(self, bridge: str) -> None:
+        self.ended.append(bridge)
 
 
 class Stage:
@@ -66,6 +68,7 @@ class Stage:
         ])  # fmt: skip
         for agent in self.agents:
             agent.state, agent.leg = AgentState.READY, f"dialerd-agent-{agent.id}-00000000"
+            agent.bridge = f"dialerd-agent-{agent.id}"
         self.tasks: set[asyncio.Task[None]] = set()
         self.abandoned: list[Call] = []
         self.talk = Conversations(

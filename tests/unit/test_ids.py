@@ -32,7 +32,8 @@ def test_every_uuid_as_postgresql_writes_it_is_an_attempt(id_: object) -> None:
 
 @given(st.integers(1, 10**18 - 1), st.integers(0, 2**32 - 1))
 def test_an_agent_is_read_back_from_the_names_of_leg_and_bridge(agent: int, nonce: int) -> None:
-    assert ids.agent_of(ids.agent_bridge(agent)) == agent
+    bridge = ids.agent_bridge(agent, f"{nonce:08x}")
+    assert ids.agent_of(bridge) == ids.holder_of(ids.hold_bridge(bridge)) == agent
     assert ids.agent_of(ids.agent_leg(agent, f"{nonce:08x}")) == agent
     assert not ids.is_attempt(ids.agent_leg(agent, f"{nonce:08x}"))
 

@@ -189,3 +189,16 @@ def test_a_machine_that_is_to_be_checked_is_so_also_after_a_restart() -> None:
     for share, checked in ((0.5, False), (0.6, True)):
         call = _from_row(row, campaign(machine_detection="drop", machine_check=share), 0.0)
         assert (call.checked, call.on_machine) == (checked, not checked)
+
+
+async def test_a_caller_in_the_bridge_of_an_earlier_leg_is_not_with_the_agent_who_is_back() -> None:
+    """[F27] The phone died and came again: it stands in a bridge of its own, and the old one goes."""
+    stage = Stage(agents=2)
+    talking(stage)
+    stage.agents.step(stage.agent(1), Do.LEG_DOWN)
+    back = stage.agent(1)
+    back.state, back.leg, back.bridge = AgentState.PAUSED, "dialerd-agent-1-11111111", "dialerd-agent-1-22222222"
+    await reconcile(stage, standing(stage) | {"dialerd-agent-1": [ATTEMPT]})
+    assert stage.states() == ["paused", "reserved"]
+    assert [bridge for bridge, _, _ in stage.ari.joins] == ["dialerd-agent-2"]
+    assert stage.ari.ended == ["dialerd-agent-1"]

@@ -67,7 +67,7 @@ def test_only_names_that_we_made_are_recordings(text: str) -> None:
 
 def test_the_listening_channel_and_the_key_are_made_of_the_name() -> None:
     assert ids.recording_of(ids.recorder(NAME)) == NAME
-    assert ids.recording_of(ids.agent_bridge(1)) is None
+    assert ids.recording_of(ids.agent_bridge(1, "0a1b2c3d")) is None
     assert ids.agent_of(ids.recorder(NAME)) is None
     late = datetime(2026, 1, 1, 1, 0, tzinfo=timezone(timedelta(hours=2)))
     assert key_of(7, late, NAME) == f"7/2025/12/31/{NAME}.wav", "by UTC, wherever it is asked"
