@@ -286,9 +286,9 @@ class AriLink:
         await self.stop_music(bridge)
         await self.end_bridge(bridge)
 
-    async def play_music(self, bridge: str) -> None:
-        """Music to everybody in a bridge."""
-        await self._api().bridges.startMoh(bridgeId=bridge)
+    async def play_music(self, bridge: str, music: str = "") -> None:
+        """Music to everybody in a bridge; `music`: the class, "" Asterisk's default."""
+        await self._api().bridges.startMoh(bridgeId=bridge, **({"mohClass": music} if music else {}))
 
     async def ring(self, bridge: str, playback: str) -> None:
         """Lets everybody in a bridge hear that somebody's phone rings, until `stop_playing`."""
@@ -305,6 +305,14 @@ class AriLink:
     async def join(self, bridge: str, channel: str) -> None:
         """Puts a channel into a bridge: one request, and the two people hear each other."""
         await self._api().bridges.addChannel(bridgeId=bridge, channel=channel)
+
+    async def leave(self, bridge: str, channel: str) -> None:
+        """Takes a channel out of a bridge; it stays in our app. One that is not in it, or gone, is fine."""
+        try:
+            await self._api().bridges.removeChannel(bridgeId=bridge, channel=channel)
+        except AriError as error:
+            if error.status not in (400, 404, 409, 422):
+                raise
 
     async def end_bridge(self, bridge: str) -> None:
         """Takes a bridge down; one that is gone already is fine."""

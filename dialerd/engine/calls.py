@@ -1,5 +1,6 @@
 """The live attempts of this node: each with its facts. Everything that is learned of a call goes through `learn`."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Call:
     waits: bool = False
     joining: bool = False  # a request to put it into an agent's bridge is under way
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
+    settling: asyncio.Future[None] | None = None  # a request to put it into a queue's room, and its end
     joined_monotonic: float | None = None
     chance: float = 1.0
     segment: tuple[int | None, int] | None = None  # what its chance was taken from: list, hour

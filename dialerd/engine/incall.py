@@ -28,6 +28,7 @@ from dialerd.engine.hands import Hands
 from dialerd.engine.moves import Moves
 from dialerd.engine.node import Node
 from dialerd.engine.parking import Parking
+from dialerd.engine.queues import Queues
 from dialerd.engine.rooms import Rooms, asked, tried
 from dialerd.engine.supervision import Mode, Supervision
 from dialerd.engine.thirds import Third, Thirds
@@ -52,6 +53,7 @@ class InCall:
         self._hands = hands
         self._changed = changed
         self._rooms = Rooms(ari, node.spawn)
+        self.queues = Queues(node, ari, self._rooms)
         self._exchanges = Exchanges()
         self._moves = Moves(node, self._rooms, talk, self._exchanges, talk_ended)
         self._transfers = Transfers(node, ari, self._rooms, hands, talk, self._exchanges, self._moves, changed, doubt)
@@ -162,6 +164,7 @@ class InCall:
 
     def entered(self, attempt: str, bridge: str) -> None:
         """A person is in another bridge."""
+        self.queues.entered(attempt, bridge)
         self._rooms.entered(attempt, bridge)
         call = self._node.calls.get(attempt)
         if call is not None and ids.agent_of(bridge) is not None:
@@ -178,6 +181,7 @@ class InCall:
         """A call is over."""
         self._transfers.call_ended(call)
         self._parking.call_ended(call)
+        self.queues.call_ended(call.attempt)
         self._rooms.ended(call.attempt)
 
     # -- reconcile ------------------------------------------------------------------------------------------------
@@ -229,6 +233,8 @@ class InCall:
         self._rooms.found(attempt, bridge)
         if parked is not None:
             self._parking.found(call, *parked)
+        elif (node := ids.queue_node(bridge)) is not None:
+            self.queues.found(call, bridge, node)
         elif ids.is_waiting_room(bridge):
             call.hold_seconds = self._node.config.incall.queue_seconds  # reconcile offers it to the agents
 

@@ -34,6 +34,7 @@ from dialerd.engine import record
 from dialerd.engine.calls import Call
 from dialerd.engine.node import Node as Here
 from dialerd.engine.optouts import OptOuts
+from dialerd.engine.queues import Queues
 from dialerd.engine.webhooks import Post, Webhooks
 
 log = structlog.get_logger(__name__)
@@ -64,6 +65,7 @@ class Ivr:
         doubt: Callable[[], None],
         opt_outs: OptOuts,
         webhooks: Webhooks,
+        queues: Queues,
     ) -> None:
         self._here = here
         self._legs = legs
@@ -73,6 +75,7 @@ class Ivr:
         self._doubt = doubt
         self._opt_outs = opt_outs
         self._webhooks = webhooks
+        self._queues = queues
         self._running: dict[str, asyncio.Task[None]] = {}
         self._said: dict[str, _Said] = {}
 
@@ -121,6 +124,7 @@ class Ivr:
         flow = script.flow
         name: str | None = call.flow_node if call.flow_node in flow.nodes else flow.start
         try:
+            await self._queues.leave(call)
             for _ in range(_MOST_STEPS):
                 if name is None:
                     return
@@ -160,6 +164,8 @@ class Ivr:
             self._handed(call)
             call.arrived_monotonic = None
             self._offer(call)
+            if isinstance(node, Queue) and call.waits:
+                self._queues.wait(call, script, node)
             return None
         if isinstance(node, Hangup):
             await leg.hang_up()
