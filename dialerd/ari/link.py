@@ -162,6 +162,15 @@ class AriLink:
         """Sets a channel variable."""
         await self._api().channels.setChannelVar(channelId=channel, variable=name, value=value)
 
+    async def variable(self, channel: str, name: str) -> str:
+        """A channel variable; empty where it is not set, or the channel is gone."""
+        try:
+            return str((await self._api().channels.getChannelVar(channelId=channel, variable=name)).json()["value"])
+        except AriError as error:
+            if error.status != 404:
+                raise
+            return ""
+
     async def call_in(self, attempt: str, caller: str, number: str, app: str, account: str, seconds: int) -> None:
         """Makes the attempt's channel for somebody who called us (their channel: `caller`): a Local pair, whose near
         half goes the way of every answered call and whose far half takes the caller up, in [dialerd-returned]."""

@@ -27,6 +27,7 @@ class Attendant:
         legs: Legs,
         conversations: Conversations,
         queues: Queues,
+        turn: Callable[[str], Awaitable[bool]],
         broken: Callable[[Call, str], None],
         doubt: Callable[[], None],
         campaign: Callable[[int], Awaitable[Campaign | None]],
@@ -36,7 +37,7 @@ class Attendant:
         talk = conversations
         self._queues = queues
         self._ivr = Ivr(
-            node, legs, talk.offer, talk.to_message, broken, doubt, self._opt_outs, self._webhooks, queues
+            node, legs, talk.offer, talk.to_message, broken, doubt, self._opt_outs, self._webhooks, queues, turn
         )  # fmt: skip
         self._harbour = SafeHarbour(node, legs, ari, self._opt_outs, queues.leave)
         self.returned = ReturnedCalls(node, legs, ari, self._opt_outs, campaign)

@@ -56,6 +56,7 @@ class Call:
     away: bool = False  # in no agent's hands, and not to be offered: sent to a third party, with one, or parked
     queue: str | None = None  # whose agents it is for since a transfer; None: the campaign's
     hold_seconds: float | None = None  # that it may wait, with music, for the next agent; None: the campaign's grace
+    sent_over: str | None = None  # the trunk over which its flow put it through to somebody: it counts there, too
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
     returns: str | None = None  # the attempt that this one returns: they called us; None: we dialled
     forsaken: bool = False  # nobody came for it: it hears the safe-harbour message, and no agent is offered it
@@ -166,7 +167,8 @@ class Calls:
         return {call.for_agent for call in self._calls.values() if call.for_agent is not None and call.agent_id is None}
 
     def on_trunk(self, trunk: str) -> int:
-        return sum(call.campaign.trunk == trunk for call in self._calls.values())
+        """How many calls of ours a trunk carries; one that a flow put through is two."""
+        return sum((call.campaign.trunk == trunk) + (call.sent_over == trunk) for call in self._calls.values())
 
     def believed(self, monotonic: float, margin_seconds: float) -> list[Believed]:
         """What reconcile compares with Asterisk's list. `margin_seconds`: patience beyond the ring time."""

@@ -123,8 +123,8 @@ class Engine:
         )  # fmt: skip
         self.single_calls = SingleCalls(self._node, self._dialing, self._desk, self._bus, self._until)
         self._attendant = Attendant(
-            self._node, self._ari, self._legs, self._conversations, self.agency.in_call.queues, self._flow_broken,
-            self._doubt, lambda id_: self._loader.campaign(self._node.reach(), id_),
+            self._node, self._ari, self._legs, self._conversations, self.agency.in_call.queues, self._dialing.wait_turn,
+            self._flow_broken, self._doubt, lambda id_: self._loader.campaign(self._node.reach(), id_),
         )  # fmt: skip
         logins, back, in_call = self.agency.phone_logins, self._attendant.returned, self.agency.in_call
         self._stasis = Stasis(

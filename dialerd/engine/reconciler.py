@@ -16,13 +16,14 @@ from dialerd.ari.transport import AriError
 from dialerd.core import ids
 from dialerd.core.agent import AgentState, Do
 from dialerd.core.attempt import Event, Facts, Kind, State
-from dialerd.core.reconcile import Channel, plan
+from dialerd.core.reconcile import TRANSFER_CONTEXT, Channel, plan
 from dialerd.core.retry import History
 from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
 from dialerd.engine.incall import InCall
+from dialerd.engine.ivr import TRANSFER_TRUNK
 from dialerd.engine.node import Node
 from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
@@ -110,6 +111,7 @@ class Reconciler:
         for agent_id in result.lost_legs:
             self._lose_leg(agent_id)
         self._adopt(channels, bridges, set(result.seen), settled)
+        await self._count_transfers(channels)
         for channel in result.orphans:
             log.warning("reconcile.orphan", channel=channel)
             await self._ari.hang_up(channel)
@@ -120,6 +122,14 @@ class Reconciler:
             holder = self._agents.get(ids.holder_of(bridge))
             if ids.holder_of(bridge) is not None and (holder is None or not holder.has_room):
                 await self._ari.end_bridge(bridge)
+
+    async def _count_transfers(self, channels: list[Channel]) -> None:
+        """Whom a flow of a daemon before us put through counts against that trunk until the call ends."""
+        for channel in channels:
+            call = self._calls.get(channel.id)
+            if call is not None and call.sent_over is None and channel.context == TRANSFER_CONTEXT:
+                trunk = await self._ari.variable(channel.id, TRANSFER_TRUNK)
+                call.sent_over = trunk if trunk in self._config.trunks else None
 
     async def _take_over(self, pool: asyncpg.Pool) -> None:
         """Attempts of this node that are live in PostgreSQL and unknown here: a daemon's before us, or a claim whose

@@ -1,6 +1,7 @@
 """The way through a flow, with a real PostgreSQL. ARI is a fake: the moments cannot be provoked."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -133,13 +134,21 @@ class Stage:
         ari: Any = self.ari
         self.legs = Legs(ari)
         self.ledger = Ledger("n", lambda: self.pool)
-        trunks = {"out": SimpleNamespace(endpoint="sip-out")}
+        trunks = {"out": SimpleNamespace(endpoint="sip-out", max_calls=1)}
+        config = SimpleNamespace(trunks=trunks, dialing=SimpleNamespace(enabled=True))
         here: Any = SimpleNamespace(
-            ledger=self.ledger, calls=self.calls, clock=Clock(), reach=self.reach, config=SimpleNamespace(trunks=trunks)
+            ledger=self.ledger,
+            calls=self.calls,
+            clock=Clock(),
+            reach=self.reach,
+            config=config,
+            agents=(),
+            thirds=Counter(),
         )
         self.here = here
         self.offered: list[Call] = []
         self.tasks: set[asyncio.Task[None]] = set()
+        self.has_turn = True
         self.waits = False  # whether nobody is free for a call that is offered
         self.messages: list[Call] = []
         self.broken: list[str] = []
@@ -147,7 +156,7 @@ class Stage:
         self.queues = Queues(here, ari, Rooms(ari, self.spawn))
         self.ivr = Ivr(
             here, self.legs, self.offer, self.messages.append, lambda _, why: self.broken.append(why),
-            lambda: None, self.opt_outs, self.webhooks, self.queues,
+            lambda: None, self.opt_outs, self.webhooks, self.queues, self.turn,
         )  # fmt: skip
         flow = read(text, "f", "f.toml")
         script = Script(flow, {prompt: prompt.sound for prompt in flow.prompts()})
@@ -159,6 +168,9 @@ class Stage:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self.tasks.add(asyncio.create_task(work, name=name))
+
+    async def turn(self, trunk: str) -> bool:
+        return self.has_turn
 
     def offer(self, call: Call) -> None:
         call.waits = self.waits
@@ -458,6 +470,26 @@ async def test_who_is_put_through_leaves_for_the_dialplan_with_trunk_and_caller_
     await stage.hears("hello")
     stage.legs.pressed(ATTEMPT, "2")
     await stage.over()
-    assert stage.ari.variables == {"DIALERD_TRUNK": "sip-out", "DIALERD_SHOWS": "+358401109999"}
+    assert stage.ari.variables == {
+        "DIALERD_TRUNK": "sip-out", "DIALERD_SHOWS": "+358401109999", "DIALERD_TRANSFER_TRUNK": "out"
+    }  # fmt: skip
+    assert stage.calls.on_trunk("out") == 1
     assert stage.ari.to_the_dialplan == [(ATTEMPT, "dialerd-transfer", "700")]
     assert not stage.ari.hung_up and stage.call.facts.handed_at is None
+
+
+@pytest.mark.parametrize("why", ["trunk_full", "trunk_busy", "disabled"])
+async def test_whom_no_trunk_may_carry_hears_the_message_and_the_record_says_why(pool: asyncpg.Pool, why: str) -> None:
+    stage = Stage(pool, OUT)
+    stage.here.thirds["out"] = why == "trunk_full"
+    stage.has_turn = why != "trunk_busy"
+    stage.here.config.dialing.enabled = why != "disabled"
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "2")
+    await stage.over()
+    assert stage.messages == [stage.call] and not stage.broken
+    assert stage.ari.to_the_dialplan == [] and stage.calls.on_trunk("out") == 0
+    assert await stage.keys() == [("2", "ask")]
+    refused = await pool.fetchval("SELECT detail ->> 'why' FROM call_events WHERE kind = 'flow.transfer_refused'")
+    assert refused == why
