@@ -133,6 +133,7 @@ class Engine:
         guests = lambda: logins.channels() | back.channels()  # noqa: E731
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, guests, in_call)
         self._reconciler.stands = self.agency.recordings.seen
+        self._reconciler.took_over = self.agency.taken_over
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 _MARGIN_SECONDS = 15.0  # patience with an unseen attempt beyond its ring time
 _PHONE_SECONDS = 45.0  # how long a phone that is being called may have no channel
 _LIVE_ATTEMPTS = queries("engine").live_attempts
+_LAST_AGENTS = queries("agents").last_agents
 
 
 class Reconciler:
@@ -61,6 +62,7 @@ class Reconciler:
         self._in_call = in_call
         self._wanted = asyncio.Event()
         self.stands: Callable[[str, str], None] = lambda attempt, bridge: None  # told where each call with an agent is
+        self.took_over: Callable[[Call, Mapping[str, Any]], None] = lambda call, row: None  # and who was on it last
         self.done = False
 
     def needed(self) -> None:
@@ -140,14 +142,18 @@ class Reconciler:
                 await asyncio.wait(list(self._node.claims))
             first = {row["id"] for row in rows}
             rows = [row for row in await self._unknown(pool) if row["id"] in first]
+        talked = [row["id"] for row in rows if row["connected_at"] is not None]
+        last = {row["id"]: row for row in await pool.fetch(_LAST_AGENTS, talked)} if talked else {}
         for row in rows:
             campaign = self._campaigns.get(row["campaign_id"])
-            if campaign is None:
+            if campaign is None or row["id"] in self._calls:
                 continue
             age = (self._clock.now() - row["claimed_at"]).total_seconds()
             call = _from_row(row, campaign, self._clock.monotonic() - age)
             log.info("reconcile.take_over", attempt=call.attempt, state=call.state.value)
             self._calls.add(call)
+            if call.attempt in last:
+                self.took_over(call, last[call.attempt])
 
     async def _unknown(self, pool: asyncpg.Pool) -> list[Mapping[str, Any]]:
         """Attempts that are live in PostgreSQL, and neither here nor about to be written as ended."""

@@ -327,10 +327,17 @@ async def test_a_killed_daemon_finds_consultations_transfers_and_parked_people_a
     scene.hears("person", "third")
     await scene.place.until("SELECT count(*) FROM agents WHERE state = 'wrap_up' AND name = $1", 1, B)
     restart(scene.place)
+    await scene.do(B, "disposition", disposition="refusal", message="not now")
+    await scene.place.until("SELECT count(*) FROM call_events WHERE kind = 'said'", 1)
+    restart(scene.place)
     scene.place.wait(lambda: scene.place.calls() == {"connected": 1}, 5, "the call")
     scene.hears("person", "third")
+    assert await scene.place.pool.fetchval("SELECT count(*) FROM attempts WHERE disposition IS NOT NULL") == 0
     scene.hang_up("third")
     await scene.place.until_outcomes(connected=1)
+    written = "SELECT count(*) FROM attempts WHERE disposition = 'refusal' AND message = 'not now'"
+    await scene.place.until(written, 1, seconds=10)
+    assert await scene.place.pool.fetchval("SELECT last_disposition FROM contacts") == "refusal"
 
 
 async def test_a_daemon_killed_while_a_third_party_rings_gives_the_person_to_an_agent(
