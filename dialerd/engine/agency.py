@@ -186,11 +186,11 @@ class Agency:
 
     async def hold(self, who: str | int) -> None:
         """The person hears music."""
-        await self._hands.hold(self._agents.named(who))
+        await self.in_call.hold(self._agents.named(who))
 
     async def unhold(self, who: str | int) -> None:
         """Back to the agent."""
-        await self._hands.unhold(self._agents.named(who))
+        await self.in_call.unhold(self._agents.named(who))
 
     async def mute(self, who: str | int) -> None:
         """The person does not hear the agent."""

@@ -15,7 +15,7 @@ from dialerd.core.agent import AgentState
 from dialerd.core.agentview import AgentView
 from dialerd.core.attempt import Event, Kind
 from dialerd.core.featurekeys import Keypad, Pressed
-from dialerd.core.incall import Talk
+from dialerd.core.incall import Do, Talk
 from dialerd.core.reconcile import Channel
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent
@@ -87,7 +87,7 @@ class InCall:
 
     async def _leave_message(self, agent: Agent, by: str) -> None:
         """The campaign's message is played to what answered, which is a machine; the agent is free at once."""
-        call = self._moves.free_call_of(agent)
+        call = self._moves.call_for(agent, Do.LEAVE_MESSAGE)
         sound = call.campaign.voicemail_sound
         if sound is None:
             raise AgentRefused("no_message", "the campaign has none: set its voicemail_sound")
@@ -101,6 +101,18 @@ class InCall:
             self._node.calls.learn(call.attempt, Event(Kind.MESSAGE, self._node.clock.now(), agent_id=agent.id))
             self._moves.note(call, "message", by, agent=agent.name, sound=sound)
             self._moves.out(agent, call, says=False, wrap_up_seconds=0.0)
+
+    async def hold(self, agent: Agent) -> None:
+        """The person hears music until `unhold`; a second time changes nothing. Raises `AgentRefused`."""
+        call = self._moves.call_for(agent, Do.HOLD if not agent.on_hold else Do.RESUME)
+        with self._moves.alone(call):
+            await self._hands.hold(agent)
+
+    async def unhold(self, agent: Agent) -> None:
+        """Back to the agent; with nobody on hold nothing changes. Raises `AgentRefused`."""
+        call = self._moves.call_for(agent, Do.RESUME if agent.on_hold else Do.HOLD)
+        with self._moves.alone(call):
+            await self._hands.unhold(agent)
 
     def leave(self, agent: Agent) -> bool:
         """An agent who is asked about a colleague's call hangs up: false, where nobody asks them."""
@@ -123,7 +135,7 @@ class InCall:
         hands = self._hands
         try:
             if pressed.verb == "hold":
-                await (hands.unhold(agent) if agent.on_hold else hands.hold(agent))
+                await (self.unhold(agent) if agent.on_hold else self.hold(agent))
             elif pressed.verb == "mute":
                 await (hands.unmute(agent) if agent.muted else hands.mute(agent))
             else:
