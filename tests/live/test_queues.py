@@ -27,8 +27,14 @@ music = "default"
 seconds = SECONDS
 next = "sorry"
 [nodes.sorry]
-type = "hangup"
+type = "menu"
 prompt = { text = "sorry" }
+keys = { 1 = "end" }
+timeout = "end"
+timeout_seconds = 1.5
+retries = 0
+[nodes.end]
+type = "hangup"
 """
 KNOWN = {each: speech.hertz(each) for each in ("hold the line", "still busy", "sorry")} | {
     "agent-1": agent_hz("agent-1")
@@ -100,4 +106,4 @@ async def test_when_the_limit_is_over_the_music_ends_and_the_flow_goes_on(waitin
     await waiting.place.until_outcomes(abandoned=1)
     heard = waiting.heard()
     assert heard[:3] == [{"hold the line"}, {MUSIC}, {"still busy"}]
-    assert heard[-1] == {"sorry"}
+    assert heard[-1] == {"sorry"}, f"and no music where a key is waited for: {heard}"
