@@ -185,6 +185,15 @@ class AriLink:
         """Sets a channel variable."""
         await self._api().channels.setChannelVar(channelId=channel, variable=name, value=value)
 
+    async def variable(self, channel: str, name: str) -> str:
+        """A channel variable; empty where it is not set, or the channel is gone."""
+        try:
+            return str((await self._api().channels.getChannelVar(channelId=channel, variable=name)).json()["value"])
+        except AriError as error:
+            if error.status != 404:
+                raise
+            return ""
+
     async def call_in(self, attempt: str, caller: str, number: str, app: str, account: str, seconds: int) -> None:
         """Makes the attempt's channel for somebody who called us (their channel: `caller`): a Local pair, whose near
         half goes the way of every answered call and whose far half takes the caller up, in [dialerd-returned]."""
@@ -309,9 +318,9 @@ class AriLink:
         await self.stop_music(bridge)
         await self.end_bridge(bridge)
 
-    async def play_music(self, bridge: str) -> None:
-        """Music to everybody in a bridge."""
-        await self._api().bridges.startMoh(bridgeId=bridge)
+    async def play_music(self, bridge: str, music: str = "") -> None:
+        """Music to everybody in a bridge; `music`: the class, "" Asterisk's default."""
+        await self._api().bridges.startMoh(bridgeId=bridge, **({"mohClass": music} if music else {}))
 
     async def ring(self, bridge: str, playback: str) -> None:
         """Lets everybody in a bridge hear that somebody's phone rings, until `stop_playing`."""
@@ -328,6 +337,14 @@ class AriLink:
     async def join(self, bridge: str, channel: str) -> None:
         """Puts a channel into a bridge: one request, and the two people hear each other."""
         await self._api().bridges.addChannel(bridgeId=bridge, channel=channel)
+
+    async def leave(self, bridge: str, channel: str) -> None:
+        """Takes a channel out of a bridge; it stays in our app. One that is not in it, or gone, is fine."""
+        try:
+            await self._api().bridges.removeChannel(bridgeId=bridge, channel=channel)
+        except AriError as error:
+            if error.status not in (400, 404, 409, 422):
+                raise
 
     async def end_bridge(self, bridge: str) -> None:
         """Takes a bridge down; one that is gone already is fine, and so is one of which there is but the name (409), as

@@ -22,6 +22,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}\Z", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MOST_NODES = 500
+_MUSIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
 _TRANSFER = re.compile(r"[+0-9][0-9]{1,19}@[A-Za-z0-9_.-]{1,64}\Z", re.ASCII)
 
 
@@ -94,6 +95,12 @@ def _storable(values: dict[str, str]) -> dict[str, str]:
     return values
 
 
+def _music(value: object) -> object:
+    if not isinstance(value, bool) and not (isinstance(value, str) and _MUSIC.match(value)):
+        raise ValueError("true, false, or the name of a class of musiconhold.conf: letters, digits, _ and - only")
+    return value
+
+
 def _place(to: str) -> str:
     if not _TRANSFER.match(to):
         raise ValueError("NUMBER@TRUNK, as in transfer_to of [flows]: digits, perhaps a plus before them")
@@ -137,11 +144,15 @@ class Agent(_Node):
 
 
 class Queue(_Node):
-    """As `agent`, and waits for so long; then goes on to `next`, or to the safe-harbour message."""
+    """As `agent`, and waits for so long; then goes on to `next`, or to the safe-harbour message. Who waits hears music,
+    and `message` in between."""
 
     type: Literal["queue"]
     seconds: Annotated[float, Field(gt=0, le=3600)]
     prompt: Prompts | None = None
+    music: Annotated[bool | str, BeforeValidator(_music)] = True  # true: Asterisk's default class; or a class by name
+    message: Prompts | None = None
+    every_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0  # of waiting before each message
     next: Target | None = None
 
 
@@ -227,8 +238,12 @@ class Flow:
         return {prompt: name for name, node in reversed(list(self.nodes.items())) for prompt in self.heard(node)}
 
     def heard(self, node: Node) -> tuple[Prompt, ...]:
-        """What a node says."""
-        given = getattr(node, "prompt", None) or ()
+        """Everything that a node says."""
+        return self.spoken(node, "prompt") + self.spoken(node, "message")
+
+    def spoken(self, node: Node, field: str) -> tuple[Prompt, ...]:
+        """What a node says by one of its fields: `prompt` or `message`."""
+        given = getattr(node, field, None) or ()
         return tuple(
             Prompt(p.sound, p.text, p.language or self.language) if p.text else p for p in given
         )  # fmt: skip
@@ -241,9 +256,9 @@ class Script:
     flow: Flow
     sounds: Mapping[Prompt, str] = field(default_factory=dict)
 
-    def sounds_of(self, node: Node) -> list[str]:
-        """What a node plays."""
-        return [self.sounds[prompt] for prompt in self.flow.heard(node)]
+    def sounds_of(self, node: Node, field: str = "prompt") -> list[str]:
+        """What a node plays: its prompt, or its `message`."""
+        return [self.sounds[prompt] for prompt in self.flow.spoken(node, field)]
 
 
 def targets(node: Node) -> dict[str, str]:

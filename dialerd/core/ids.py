@@ -7,7 +7,9 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _HOLD = re.compile(r"dialerd-hold-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
 _THIRD = re.compile(r"dialerd-third-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
 _SNOOP = re.compile(r"dialerd-snoop-([1-9][0-9]{0,17})-[0-9a-f]{8}\Z", re.ASCII)
-_ROOM = re.compile(r"dialerd-(?:wait-[0-9a-f]{8}|pair|park-[0-9]{1,18}-[0-9]{1,18})-([0-9a-f-]{36})\Z", re.ASCII)
+_ROOM = re.compile(r"dialerd-(?:wait-[0-9a-f]{8}|queue-[0-9a-f]{8}-[a-z0-9_-]{1,64}|pair|park-[0-9]{1,18}-[0-9]{1,18})"
+                   r"-([0-9a-f-]{36})\Z", re.ASCII)  # fmt: skip
+_QUEUE = re.compile(r"dialerd-queue-[0-9a-f]{8}-([a-z][a-z0-9_-]{0,63})-[0-9a-f-]{36}\Z", re.ASCII)
 _PARK = re.compile(r"dialerd-park-([1-9][0-9]{0,17})-([0-9]{1,18})-[0-9a-f-]{36}\Z", re.ASCII)
 _AGENT_BRIDGE = "dialerd-agent-"
 _AGENT = re.compile(r"dialerd-agent-([1-9][0-9]{0,17})(?:-[0-9a-f]{8})?\Z", re.ASCII)
@@ -116,6 +118,17 @@ def waiting_room(attempt: str, nonce: str) -> str:
 def is_waiting_room(bridge: str) -> bool:
     """Whether it is one of those."""
     return bridge.startswith("dialerd-wait-") and room_of(bridge) is not None
+
+
+def queue_room(attempt: str, node: str, nonce: str) -> str:
+    """The id of the bridge in which a person waits at a flow's node; `nonce`: 8 hex digits, as in a waiting room's."""
+    return f"dialerd-queue-{nonce}-{node}-{attempt}"
+
+
+def queue_node(bridge: str) -> str | None:
+    """The node at which somebody waits in this bridge, or None when it is another one."""
+    match = _QUEUE.match(bridge)
+    return match.group(1) if match else None
 
 
 def pair_bridge(attempt: str) -> str:

@@ -1,7 +1,11 @@
 """Who is where during a conversation: the person, the agent, and perhaps a third party; and the only steps between.
 
-Pure. The engine asks `step` before it moves anybody, and `SCENES` says whom a party is with in each state: nobody who
-is in the call is ever alone in silence; tests/property/test_incall.py proves it.
+Pure. The engine asks `step` before it does anything with a call that its agent or a supervisor asks for: hold and back,
+consult, send, park, the message on a machine, take-over, and all that is done with a third party. A call with a third
+party goes through every step here (`engine.exchange`). Where there is none, what happens by itself is not asked whether
+it may: a phone that dies, a parked person who is picked up, a wait that ends. Its steps are here for what follows.
+`SCENES` says whom a party is with in each state: nobody who is in the call is ever alone in silence;
+tests/property/test_incall.py proves it.
 """
 
 from collections.abc import Mapping

@@ -11,6 +11,8 @@ from dialerd.core import ids
 AGENTS_CONTEXT = "dialerd-agents"  # of asterisk-conf/extensions.d: where agents log in by phone
 INBOUND_CONTEXT = "dialerd-inbound"  # and where people come in who call back
 
+TRANSFER_CONTEXT = "dialerd-transfer"  # and where flows put people through
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:

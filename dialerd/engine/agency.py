@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from typing import Any
 
 from dialerd.ari.leg import Legs
 from dialerd.ari.link import AriLink
@@ -90,6 +91,16 @@ class Agency:
     def talk_ended(self, agent: Agent, call: Call) -> None:
         """A conversation is over; the wrap-up comes next."""
         self._wrapups.ended(agent, call)
+
+    def taken_over(self, call: Call, row: Mapping[str, Any]) -> None:
+        """A call of a daemon before us, and who was the last to be on it. If they gave it away they have said something
+        of it, or are still to."""
+        agent = self._agents.get(row["agent_id"])
+        call.agent_id = row["agent_id"]
+        if row["said"]:
+            self._wrapups.keep(call, agent, row["said"])
+        elif agent is not None and row["wraps_up"] and agent.state is AgentState.WRAP_UP:
+            self._wrapups.ended(agent, call)
 
     def call_ended(self, call: Call) -> None:
         """Any call is over."""
@@ -177,11 +188,11 @@ class Agency:
 
     async def hold(self, who: str | int) -> None:
         """The person hears music."""
-        await self._hands.hold(self._agents.named(who))
+        await self.in_call.hold(self._agents.named(who))
 
     async def unhold(self, who: str | int) -> None:
         """Back to the agent."""
-        await self._hands.unhold(self._agents.named(who))
+        await self.in_call.unhold(self._agents.named(who))
 
     async def mute(self, who: str | int) -> None:
         """The person does not hear the agent."""

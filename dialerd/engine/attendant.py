@@ -12,6 +12,7 @@ from dialerd.engine.harbour import SafeHarbour
 from dialerd.engine.ivr import Ivr
 from dialerd.engine.node import Node
 from dialerd.engine.optouts import OptOuts
+from dialerd.engine.queues import Queues
 from dialerd.engine.returned import ReturnedCalls
 from dialerd.engine.webhooks import Webhooks
 
@@ -25,6 +26,8 @@ class Attendant:
         ari: AriLink,
         legs: Legs,
         conversations: Conversations,
+        queues: Queues,
+        turn: Callable[[str], Awaitable[bool]],
         broken: Callable[[Call, str], None],
         doubt: Callable[[], None],
         campaign: Callable[[int], Awaitable[Campaign | None]],
@@ -32,8 +35,11 @@ class Attendant:
         self._opt_outs = OptOuts(node)
         self._webhooks = Webhooks(node.config.flows)
         talk = conversations
-        self._ivr = Ivr(node, legs, talk.offer, talk.to_message, broken, doubt, self._opt_outs, self._webhooks)
-        self._harbour = SafeHarbour(node, legs, ari, self._opt_outs)
+        self._queues = queues
+        self._ivr = Ivr(
+            node, legs, talk.offer, talk.to_message, broken, doubt, self._opt_outs, self._webhooks, queues, turn
+        )  # fmt: skip
+        self._harbour = SafeHarbour(node, legs, ari, self._opt_outs, queues.leave)
         self.returned = ReturnedCalls(node, legs, ari, self._opt_outs, campaign)
         self.begin_flow = self._ivr.begin
         self.say_message = self._harbour.say
@@ -46,6 +52,7 @@ class Attendant:
     def lost(self) -> None:
         """ARI came or went: what was under way begins again when reconcile has found the calls."""
         self._ivr.lost()
+        self._queues.lost()
         self._harbour.lost()
         self.returned.lost()
 

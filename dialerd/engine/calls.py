@@ -1,5 +1,6 @@
 """The live attempts of this node: each with its facts. Everything that is learned of a call goes through `learn`."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Call:
     waits: bool = False
     joining: bool = False  # a request to put it into an agent's bridge is under way
     arrived_monotonic: float | None = None  # when it came into our hands: its grace runs from here
+    settling: asyncio.Future[None] | None = None  # a request to put it into a queue's room, and its end
     joined_monotonic: float | None = None
     chance: float = 1.0
     segment: tuple[int | None, int] | None = None  # what its chance was taken from: list, hour
@@ -55,6 +57,7 @@ class Call:
     away: bool = False  # in no agent's hands, and not to be offered: sent to a third party, with one, or parked
     queue: str | None = None  # whose agents it is for since a transfer; None: the campaign's
     hold_seconds: float | None = None  # that it may wait, with music, for the next agent; None: the campaign's grace
+    sent_over: str | None = None  # the trunk over which its flow put it through to somebody: it counts there, too
     preview: bool = False  # an agent looked at it first: it is for this one and no other, as long as they are there
     returns: str | None = None  # the attempt that this one returns: they called us; None: we dialled
     forsaken: bool = False  # nobody came for it: it hears the safe-harbour message, and no agent is offered it
@@ -188,7 +191,8 @@ class Calls:
         return {call.for_agent for call in self._calls.values() if call.for_agent is not None and call.agent_id is None}
 
     def on_trunk(self, trunk: str) -> int:
-        return sum(call.campaign.trunk == trunk for call in self._calls.values())
+        """How many calls of ours a trunk carries; one that a flow put through is two."""
+        return sum((call.campaign.trunk == trunk) + (call.sent_over == trunk) for call in self._calls.values())
 
     def believed(self, monotonic: float, margin_seconds: float) -> list[Believed]:
         """What reconcile compares with Asterisk's list. `margin_seconds`: patience beyond the ring time."""

@@ -200,6 +200,8 @@ class Conversations:
         try:
             if self._shown is not None:
                 await self._shown(agent)
+            if call.settling is not None and not call.settling.done():
+                await asyncio.wait([call.settling])  # lest it overtakes ours
             await self._ari.join(agent.bridge, call.attempt)
         except AriUnreachable as error:
             log.warning("call.join_unknown", attempt=call.attempt, agent=agent.name, error=str(error))

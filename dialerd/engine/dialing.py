@@ -91,6 +91,13 @@ class Dialing:
         self._to_send[trunk].take(1)
         return True
 
+    async def wait_turn(self, trunk: str) -> bool:
+        """The same for somebody who is on the line: waits for it, but not for long."""
+        if not await self._room_for_one(trunk):
+            return False
+        await self._turn(trunk)
+        return True
+
     def next_room(self, trunk: str) -> float:
         """Seconds until its rate allows one more."""
         return self._to_claim[trunk].next_in()

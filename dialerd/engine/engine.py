@@ -123,8 +123,8 @@ class Engine:
         )  # fmt: skip
         self.single_calls = SingleCalls(self._node, self._dialing, self._desk, self._bus, self._until)
         self._attendant = Attendant(
-            self._node, self._ari, self._legs, self._conversations, self._flow_broken, self._doubt,
-            lambda id_: self._loader.campaign(self._node.reach(), id_),
+            self._node, self._ari, self._legs, self._conversations, self.agency.in_call.queues, self._dialing.wait_turn,
+            self._flow_broken, self._doubt, lambda id_: self._loader.campaign(self._node.reach(), id_),
         )  # fmt: skip
         logins, back, in_call = self.agency.phone_logins, self._attendant.returned, self.agency.in_call
         self._stasis = Stasis(
@@ -133,6 +133,7 @@ class Engine:
         guests = lambda: logins.channels() | back.channels()  # noqa: E731
         self._reconciler = Reconciler(self._node, self._conversations, self._ari, self._stir, guests, in_call)
         self._reconciler.stands = self.agency.recordings.seen
+        self._reconciler.took_over = self.agency.taken_over
         self._bookkeeper = Bookkeeper(self._node, self._stir)
         self._pacer = Pacer(self._node, self._dialing, self._bookkeeper.decided)
 

@@ -16,6 +16,15 @@ log = structlog.get_logger(__name__)
 WITH_AGENT = frozenset({Talk.RINGING, Talk.CONSULTING, Talk.THREE_WAY})
 
 
+def allowed(talk: Talk, do: Do) -> Talk:
+    """The state that `do` leads to. Raises `AgentRefused`."""
+    try:
+        return step(talk, do)
+    except IllegalStep as error:
+        hint = ": there is a third party, complete or cancel first" if talk in WITH_AGENT else ""
+        raise AgentRefused(f"call_is_{talk}", f"{error}{hint}") from None
+
+
 @dataclass(slots=True)
 class Exchange:
     """`agent`: whose call it is, or was. `ringing`: the sound that they hear while the third party is called."""
@@ -28,10 +37,7 @@ class Exchange:
 
     def may(self, do: Do) -> Talk:
         """The state that `do` leads to. Raises `AgentRefused`."""
-        try:
-            return step(self.talk, do)
-        except IllegalStep as error:
-            raise AgentRefused(f"call_is_{self.talk}", str(error)) from None
+        return allowed(self.talk, do)
 
     def step(self, do: Do) -> Talk:
         """Goes there. Raises `AgentRefused`."""

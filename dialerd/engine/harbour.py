@@ -5,6 +5,7 @@ before: nobody came for them.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
@@ -25,13 +26,16 @@ _AFTER_SECONDS = 3.0  # for the key that it named
 
 
 class SafeHarbour:
-    """`doubt`: reconcile is needed."""
+    """`leave` takes a person out of the room in which they waited."""
 
-    def __init__(self, node: Node, legs: Legs, ari: AriLink, opt_outs: OptOuts) -> None:
+    def __init__(
+        self, node: Node, legs: Legs, ari: AriLink, opt_outs: OptOuts, leave: Callable[[Call], Awaitable[None]]
+    ) -> None:
         self._node = node
         self._legs = legs
         self._ari = ari
         self._opt_outs = opt_outs
+        self._leave = leave
         self._saying: dict[str, asyncio.Task[None]] = {}
 
     def say(self, call: Call) -> bool:
@@ -61,6 +65,7 @@ class SafeHarbour:
     async def _say(self, call: Call, leg: Leg, message: str) -> None:
         key = call.campaign.opt_out_key
         try:
+            await self._leave(call)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SECONDS):
                     pressed = await leg.play((message,), key)

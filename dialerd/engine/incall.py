@@ -15,7 +15,7 @@ from dialerd.core.agent import AgentState
 from dialerd.core.agentview import AgentView
 from dialerd.core.attempt import Event, Kind
 from dialerd.core.featurekeys import Keypad, Pressed
-from dialerd.core.incall import Talk
+from dialerd.core.incall import Do, Talk
 from dialerd.core.reconcile import Channel
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent
@@ -28,6 +28,7 @@ from dialerd.engine.hands import Hands
 from dialerd.engine.moves import Moves
 from dialerd.engine.node import Node
 from dialerd.engine.parking import Parking
+from dialerd.engine.queues import Queues
 from dialerd.engine.rooms import Rooms, asked, tried
 from dialerd.engine.supervision import Mode, Supervision
 from dialerd.engine.thirds import Third, Thirds
@@ -55,6 +56,7 @@ class InCall:
         self._changed = changed
         self._by_key_elsewhere = by_key
         self._rooms = Rooms(ari, node.spawn)
+        self.queues = Queues(node, ari, self._rooms)
         self._exchanges = Exchanges()
         self._moves = Moves(node, self._rooms, talk, self._exchanges, talk_ended)
         self._transfers = Transfers(node, ari, self._rooms, hands, talk, self._exchanges, self._moves, changed, doubt)
@@ -88,7 +90,7 @@ class InCall:
 
     async def _leave_message(self, agent: Agent, by: str) -> None:
         """The campaign's message is played to what answered, which is a machine; the agent is free at once."""
-        call = self._moves.free_call_of(agent)
+        call = self._moves.call_for(agent, Do.LEAVE_MESSAGE)
         sound = call.campaign.voicemail_sound
         if sound is None:
             raise AgentRefused("no_message", "the campaign has none: set its voicemail_sound")
@@ -102,6 +104,18 @@ class InCall:
             self._node.calls.learn(call.attempt, Event(Kind.MESSAGE, self._node.clock.now(), agent_id=agent.id))
             self._moves.note(call, "message", by, agent=agent.name, sound=sound)
             self._moves.out(agent, call, says=False, wrap_up_seconds=0.0)
+
+    async def hold(self, agent: Agent) -> None:
+        """The person hears music until `unhold`; a second time changes nothing. Raises `AgentRefused`."""
+        call = self._moves.call_for(agent, Do.HOLD if not agent.on_hold else Do.RESUME)
+        with self._moves.alone(call):
+            await self._hands.hold(agent)
+
+    async def unhold(self, agent: Agent) -> None:
+        """Back to the agent; with nobody on hold nothing changes. Raises `AgentRefused`."""
+        call = self._moves.call_for(agent, Do.RESUME if agent.on_hold else Do.HOLD)
+        with self._moves.alone(call):
+            await self._hands.unhold(agent)
 
     def leave(self, agent: Agent) -> bool:
         """An agent who is asked about a colleague's call hangs up: false, where nobody asks them."""
@@ -127,7 +141,7 @@ class InCall:
             if elsewhere is not None:
                 await elsewhere(agent, by)
             elif pressed.verb == "hold":
-                await (hands.unhold(agent) if agent.on_hold else hands.hold(agent))
+                await (self.unhold(agent) if agent.on_hold else self.hold(agent))
             elif pressed.verb == "mute":
                 await (hands.unmute(agent) if agent.muted else hands.mute(agent))
             else:
@@ -168,6 +182,7 @@ class InCall:
 
     def entered(self, attempt: str, bridge: str) -> None:
         """A person is in another bridge."""
+        self.queues.entered(attempt, bridge)
         self._rooms.entered(attempt, bridge)
         call = self._node.calls.get(attempt)
         if call is not None and ids.agent_of(bridge) is not None:
@@ -184,6 +199,7 @@ class InCall:
         """A call is over."""
         self._transfers.call_ended(call)
         self._parking.call_ended(call)
+        self.queues.call_ended(call.attempt)
         self._rooms.ended(call.attempt)
 
     # -- reconcile ------------------------------------------------------------------------------------------------
@@ -235,6 +251,8 @@ class InCall:
         self._rooms.found(attempt, bridge)
         if parked is not None:
             self._parking.found(call, *parked)
+        elif (node := ids.queue_node(bridge)) is not None:
+            self.queues.found(call, bridge, node)
         elif ids.is_waiting_room(bridge):
             call.hold_seconds = self._node.config.incall.queue_seconds  # reconcile offers it to the agents
 

@@ -7,7 +7,7 @@ where it was, or from the start where that is not known any more.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -34,10 +34,13 @@ from dialerd.engine import record
 from dialerd.engine.calls import Call
 from dialerd.engine.node import Node as Here
 from dialerd.engine.optouts import OptOuts
+from dialerd.engine.phones import is_full
+from dialerd.engine.queues import Queues
 from dialerd.engine.webhooks import Post, Webhooks
 
 log = structlog.get_logger(__name__)
 
+TRANSFER_TRUNK = "DIALERD_TRANSFER_TRUNK"  # on a channel that a flow put through: by which trunk, for a restart
 _MOST_STEPS = 1_000  # nodes that one call passes; a caller who presses keys for ever is no caller
 _TOLD_KEYS = 200  # of one call, to other systems; all of them are on record
 
@@ -52,7 +55,8 @@ class _Said:
 
 class Ivr:
     """`offer` gives a call to the agents; `message` lets it hear the safe-harbour message; `broken` is told of a call
-    whose flow could not go on, and why."""
+    whose flow could not go on, and why; `turn` waits until a trunk's rate allows one more call, or says that it did not
+    in time."""
 
     def __init__(
         self,
@@ -64,6 +68,8 @@ class Ivr:
         doubt: Callable[[], None],
         opt_outs: OptOuts,
         webhooks: Webhooks,
+        queues: Queues,
+        turn: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._here = here
         self._legs = legs
@@ -73,6 +79,8 @@ class Ivr:
         self._doubt = doubt
         self._opt_outs = opt_outs
         self._webhooks = webhooks
+        self._queues = queues
+        self._turn = turn
         self._running: dict[str, asyncio.Task[None]] = {}
         self._said: dict[str, _Said] = {}
 
@@ -124,6 +132,7 @@ class Ivr:
         flow = script.flow
         name: str | None = call.flow_node if call.flow_node in flow.nodes else flow.start
         try:
+            await self._queues.leave(call)
             for _ in range(_MOST_STEPS):
                 if name is None:
                     return
@@ -163,6 +172,8 @@ class Ivr:
             self._handed(call)
             call.arrived_monotonic = None
             self._offer(call)
+            if isinstance(node, Queue) and call.waits:
+                self._queues.wait(call, script, node)
             return None
         if isinstance(node, Hangup):
             if call.on_machine:
@@ -204,14 +215,32 @@ class Ivr:
             self._note(call, script, "flow.not_recorded", {"error": str(error)[:200]})
 
     async def _transfer(self, call: Call, leg: Leg, script: Script, node: Transfer) -> None:
-        """Out over a trunk: the dialplan dials, and the call ends with that one."""
+        """Out over a trunk, if it may carry one more: the dialplan dials, and the call ends with that one."""
         number, _, trunk = node.to.partition("@")
+        call.sent_over = None  # a second try, after a loss of ARI, is the same call
+        if (why := await self._no_way(trunk)) is not None:
+            log.warning("flow.transfer_refused", attempt=call.attempt, node=call.flow_node, why=why)
+            self._note(call, script, "flow.transfer_refused", {"to": node.to, "why": why})
+            self._message(call)
+            return
+        call.sent_over = trunk
         self._note(call, script, "flow.transfer", {"to": node.to})
         variables = {
+            TRANSFER_TRUNK: trunk,
             "DIALERD_TRUNK": self._here.config.trunks[trunk].endpoint,
             "DIALERD_SHOWS": call.caller_id or call.campaign.caller_id or "",
         }
         await leg.go_on("dialerd-transfer", number, variables)
+
+    async def _no_way(self, trunk: str) -> str | None:
+        """Why a trunk takes no call of a flow now; None: it does, and the call has had its turn."""
+        if not self._here.config.dialing.enabled:
+            return "disabled"
+        if is_full(self._here, trunk):
+            return "trunk_full"
+        if not await self._turn(trunk):
+            return "trunk_busy"
+        return "trunk_full" if is_full(self._here, trunk) else None  # the turn took a while
 
     # -- what is learned of it ------------------------------------------------------------------------------------
 

@@ -12,12 +12,13 @@ from typing import Any
 from dialerd.core import ids
 from dialerd.core.agent import AgentState
 from dialerd.core.agent import Do as Step
+from dialerd.core.incall import Do, Talk
 from dialerd.core.status import AgentRefused
 from dialerd.engine import record
 from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
 from dialerd.engine.conversations import Conversations
-from dialerd.engine.exchange import Exchanges
+from dialerd.engine.exchange import Exchanges, allowed
 from dialerd.engine.hands import call_of
 from dialerd.engine.node import Node
 from dialerd.engine.rooms import Rooms
@@ -37,15 +38,21 @@ class Moves:
         self._talk_ended = talk_ended
         self._under_way: set[str] = set()
 
-    def free_call_of(self, agent: Agent) -> Call:
-        """The agent's call, with no third party in it. Raises `AgentRefused`."""
+    def call_for(self, agent: Agent, do: Do) -> Call:
+        """The agent's call, where the table lets this be done with it. Raises `AgentRefused`."""
         call = self._node.calls.get(call_of(agent))
         if call is None:
             raise AgentRefused("call_ended", "the call has ended")
+        self.may(agent, call, do)
+        return call
+
+    def may(self, agent: Agent, call: Call, do: Do) -> None:
+        """Asks the table (core.incall) about a call that this agent is on. Raises `AgentRefused`."""
         exchange = self._exchanges.get(call.attempt)
         if exchange is not None:
-            raise AgentRefused(f"call_is_{exchange.talk}", "there is a third party: complete or cancel first")
-        return call
+            exchange.may(do)
+        else:
+            allowed(Talk.ON_HOLD if agent.on_hold else Talk.TALKING, do)
 
     @contextmanager
     def alone(self, call: Call) -> Iterator[None]:

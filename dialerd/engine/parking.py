@@ -15,6 +15,7 @@ from dialerd.core import ids
 from dialerd.core.agent import AgentState
 from dialerd.core.agent import Do as Step
 from dialerd.core.agentview import ParkedView
+from dialerd.core.incall import Do
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
@@ -51,7 +52,7 @@ class Parking:
 
     async def park(self, agent: Agent, meant: str | None, by: str) -> None:
         """The person waits for another agent; this one wraps up at once."""
-        call = self._moves.free_call_of(agent)
+        call = self._moves.call_for(agent, Do.PARK)
         with self._moves.alone(call):
             target = self._moves.named(agent, meant) if meant else None
             room = ids.park_room(call.attempt, agent.id, target.id if target else None)

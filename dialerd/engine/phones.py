@@ -40,13 +40,19 @@ def way_to(agent: Agent, node: Node) -> Way:
     shows = node.config.agents.caller_id
     if shows is None:
         raise AgentRefused("no_caller_id", "every call shows a number: set [agents] caller_id")
-    if carried(node, agent.phone_trunk) >= trunk.max_calls:
+    if is_full(node, agent.phone_trunk):
         raise AgentRefused("trunk_full", f"trunk '{agent.phone_trunk}' carries all the calls that it may")
     return Way(f"{number}@{trunk.endpoint}", shows, f"{phone.masked(number)}@{trunk.endpoint}")
 
 
+def is_full(node: Node, trunk: str) -> bool:
+    """Whether a trunk of ours carries all the calls that it may."""
+    return carried(node, trunk) >= node.config.trunks[trunk].max_calls
+
+
 def carried(node: Node, trunk: str) -> int:
-    """How many calls a trunk carries now: attempts, agents' phones, third parties."""
+    """How many calls a trunk carries now: attempts, whom their flows put them through to, agents' phones, third
+    parties."""
     return node.calls.on_trunk(trunk) + legs_on(node.agents, trunk) + node.thirds[trunk]
 
 

@@ -16,13 +16,14 @@ from dialerd.ari.transport import AriError
 from dialerd.core import ids, machines
 from dialerd.core.agent import AgentState, Do
 from dialerd.core.attempt import Event, Facts, Kind, State
-from dialerd.core.reconcile import Channel, plan
+from dialerd.core.reconcile import TRANSFER_CONTEXT, Channel, plan
 from dialerd.core.retry import History
 from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
 from dialerd.engine.campaign import Campaign
 from dialerd.engine.conversations import Conversations
 from dialerd.engine.incall import InCall
+from dialerd.engine.ivr import TRANSFER_TRUNK
 from dialerd.engine.node import Node
 from dialerd.store.errors import DB_ERRORS
 from dialerd.store.queries import queries
@@ -32,6 +33,7 @@ log = structlog.get_logger(__name__)
 _MARGIN_SECONDS = 15.0  # patience with an unseen attempt beyond its ring time
 _PHONE_SECONDS = 45.0  # how long a phone that is being called may have no channel
 _LIVE_ATTEMPTS = queries("engine").live_attempts
+_LAST_AGENTS = queries("agents").last_agents
 
 
 class Reconciler:
@@ -60,6 +62,7 @@ class Reconciler:
         self._in_call = in_call
         self._wanted = asyncio.Event()
         self.stands: Callable[[str, str], None] = lambda attempt, bridge: None  # told where each call with an agent is
+        self.took_over: Callable[[Call, Mapping[str, Any]], None] = lambda call, row: None  # and who was on it last
         self.done = False
 
     def needed(self) -> None:
@@ -110,6 +113,7 @@ class Reconciler:
         for agent_id in result.lost_legs:
             self._lose_leg(agent_id)
         self._adopt(channels, bridges, set(result.seen), settled)
+        await self._count_transfers(channels)
         for channel in result.orphans:
             log.warning("reconcile.orphan", channel=channel)
             await self._ari.hang_up(channel)
@@ -121,6 +125,14 @@ class Reconciler:
             if ids.holder_of(bridge) is not None and (holder is None or not holder.has_room or holder.room != bridge):
                 await self._ari.end_bridge(bridge)
 
+    async def _count_transfers(self, channels: list[Channel]) -> None:
+        """Whom a flow of a daemon before us put through counts against that trunk until the call ends."""
+        for channel in channels:
+            call = self._calls.get(channel.id)
+            if call is not None and call.sent_over is None and channel.context == TRANSFER_CONTEXT:
+                trunk = await self._ari.variable(channel.id, TRANSFER_TRUNK)
+                call.sent_over = trunk if trunk in self._config.trunks else None
+
     async def _take_over(self, pool: asyncpg.Pool) -> None:
         """Attempts of this node that are live in PostgreSQL and unknown here: a daemon's before us, or a claim whose
         COMMIT reply was lost. They may have been dialled, so they never are again."""
@@ -130,14 +142,18 @@ class Reconciler:
                 await asyncio.wait(list(self._node.claims))
             first = {row["id"] for row in rows}
             rows = [row for row in await self._unknown(pool) if row["id"] in first]
+        talked = [row["id"] for row in rows if row["connected_at"] is not None]
+        last = {row["id"]: row for row in await pool.fetch(_LAST_AGENTS, talked)} if talked else {}
         for row in rows:
             campaign = self._campaigns.get(row["campaign_id"])
-            if campaign is None:
+            if campaign is None or row["id"] in self._calls:
                 continue
             age = (self._clock.now() - row["claimed_at"]).total_seconds()
             call = _from_row(row, campaign, self._clock.monotonic() - age)
             log.info("reconcile.take_over", attempt=call.attempt, state=call.state.value)
             self._calls.add(call)
+            if call.attempt in last:
+                self.took_over(call, last[call.attempt])
 
     async def _unknown(self, pool: asyncpg.Pool) -> list[Mapping[str, Any]]:
         """Attempts that are live in PostgreSQL, and neither here nor about to be written as ended."""

@@ -109,6 +109,16 @@ def disposed(call: Call, agent: Agent, said: Said, becomes: Effect, at: datetime
     return {"disposition": about | {"code": word.code, "meaning": word.meaning.value, "message": said.message} | fate}
 
 
+def said(call: Call, agent: Agent, what: Said, at: datetime) -> Row:
+    """What an agent said of a call that goes on without them. It is decided on at the end of the call, perhaps by
+    another daemon, which reads it here."""
+    told = {
+        "agent_id": agent.id, "by": what.by, "code": what.disposition.code, "message": what.message,
+        "callback_at": _text(what.callback_at),
+    }  # fmt: skip
+    return of_call(call, at, "said", {key: value for key, value in told.items() if value is not None})
+
+
 def in_call(call: Call, at: datetime, kind: str, detail: Mapping[str, Any]) -> Row:
     """What was done with a call in mid-talk, and by whom."""
     return {"event": _about(call) | {"at": _text(at), "kind": kind, "detail": dict(detail)}}

@@ -32,6 +32,14 @@ class Rooms:
         await asked(self._ari.make_waiting_room(room))
         await asked(self._ari.join(room, attempt))
 
+    async def open(self, attempt: str, room: str, music: str | None) -> None:
+        """A room in which the person may wait; they are not in it yet. `music`: the class, "" Asterisk's default; None:
+        none. It is no holding bridge: those have music of their own."""
+        self._of.setdefault(attempt, set()).add(room)
+        await asked(self._ari.make_bridge(room))
+        if music is not None:
+            await asked(self._ari.play_music(room, music))
+
     async def pair(self, attempt: str, channel: str) -> None:
         """The person and another channel hear each other."""
         bridge = ids.pair_bridge(attempt)
@@ -59,6 +67,10 @@ class Rooms:
         """The call is over."""
         for room in self._of.pop(attempt, ()):
             self._end(room)
+
+    def queue_of(self, attempt: str) -> list[str]:
+        """The room in which the person waits in a flow's queue; empty: none."""
+        return [room for room in self._of.get(attempt, ()) if ids.queue_node(room) is not None]
 
     def unknown(self, bridge: str) -> bool:
         """Whether it is a room of which nobody knows what it is for."""

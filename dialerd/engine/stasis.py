@@ -96,6 +96,8 @@ class Stasis:
         self._legs.played(_id(playback), playback["state"] != "failed")
         if self._recordings is not None:
             self._recordings.played(_id(playback), playback["state"] != "failed")
+        if self._in_call is not None:
+            self._in_call.queues.played(_id(playback), playback["state"] != "failed")
 
     def _recorded(self, event: Mapping[str, Any], at: datetime) -> None:
         recording = event["recording"]

@@ -16,6 +16,7 @@ from dialerd.ari.link import AriLink
 from dialerd.core import ids
 from dialerd.core.agent import AgentState
 from dialerd.core.agent import Do as Step
+from dialerd.core.incall import Do
 from dialerd.core.status import AgentRefused
 from dialerd.engine.agents import Agent
 from dialerd.engine.calls import Call
@@ -97,6 +98,7 @@ class Supervision:
         if agent.state is not AgentState.ON_CALL or call is None or agent.consulted:
             raise AgentRefused("agent_not_on_call", f"{agent.name} is {agent.state.replace('_', ' ')}")
         with self._moves.alone(call):
+            self._moves.may(agent, call, Do.TAKE_OVER)
             if watch is not None:
                 self._end(watch, free=False)
             if supervisor.state is AgentState.PAUSED:

@@ -21,7 +21,7 @@ from dialerd.engine.calls import Call
 from dialerd.engine.desk import OURS, CallerIdDesk
 from dialerd.engine.dialing import Dialing
 from dialerd.engine.node import Node
-from dialerd.engine.phones import carried
+from dialerd.engine.phones import is_full
 from dialerd.store.dnc import bars
 from dialerd.store.errors import DB_ERRORS
 
@@ -152,5 +152,5 @@ class Thirds:
         gate, known = self._node.gate(), self._node.config.trunks.get(trunk)
         if gate is not None or known is None:
             raise AgentRefused(gate or "unknown_trunk", f"nothing is dialled now: {gate or 'no such trunk here'}")
-        if carried(self._node, trunk) >= known.max_calls:
+        if is_full(self._node, trunk):
             raise AgentRefused("trunk_full", f"trunk '{trunk}' carries all the calls that it may")

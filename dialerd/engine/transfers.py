@@ -55,7 +55,7 @@ class Transfers:
 
     async def transfer(self, agent: Agent, to: str, by: str) -> None:
         """The person goes there; the agent wraps up at once."""
-        call, target = self._begin(agent, to)
+        call, target = self._begin(agent, to, Do.SEND)
         with self._moves.alone(call):
             if target.kind is Kind.AGENT:
                 await self.hand_over(agent, call, self._moves.colleague(agent, target.value), "transferred", by)
@@ -66,7 +66,7 @@ class Transfers:
 
     async def consult(self, agent: Agent, to: str, by: str) -> None:
         """The person hears music, and somebody is called whom the agent asks."""
-        call, target = self._begin(agent, to)
+        call, target = self._begin(agent, to, Do.CONSULT)
         with self._moves.alone(call):
             if target.kind is Kind.QUEUE:
                 raise AgentRefused("bad_target", "a queue cannot be asked: an agent, an extension or a number can")
@@ -162,8 +162,8 @@ class Transfers:
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
-    def _begin(self, agent: Agent, to: str) -> tuple[Call, Target]:
-        call = self._moves.free_call_of(agent)
+    def _begin(self, agent: Agent, to: str, do: Do) -> tuple[Call, Target]:
+        call = self._moves.call_for(agent, do)
         try:
             return call, targets.parse(to, lambda digits: self._moves.by_login(agent, digits) is not None)
         except targets.TargetRefused as refused:

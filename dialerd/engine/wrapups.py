@@ -5,8 +5,9 @@ nothing gets the campaign's default when the wrap-up is over, the agent goes awa
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -127,8 +128,22 @@ class Wrapups:
         agent.talked = agent.said = None
         if self._calls.get(call.attempt) is call:  # transferred: what follows from it is decided at its end
             self._kept[call.attempt] = agent, said
+            self._put(record.said(call, agent, said, self._clock.now()))
             return
         self._record(agent, call, said)
+
+    def keep(self, call: Call, agent: Agent | None, was: Mapping[str, Any]) -> None:
+        """What the daemon before us had on record (`record.said`) of a call that has not ended."""
+        campaign, code = call.campaign, str(was.get("code", ""))
+        word = self._choices.find(campaign.tenant_id, campaign.id, code)
+        if word is None and code == campaign.default_disposition:
+            word = self._choices.unsaid(campaign.tenant_id, campaign.id, code)
+        if agent is None or word is None:
+            log.error("call.said_lost", attempt=call.attempt, code=code, why="no such agent, or disposition, any more")
+            return
+        at = was.get("callback_at")
+        said = Said(word, str(was.get("by", "")), was.get("message"), datetime.fromisoformat(at) if at else None)
+        self._kept[call.attempt] = agent, said
 
     def call_ended(self, call: Call) -> None:
         """Any call is over. What was said of it before is written now, unless another agent had it last."""

@@ -24,6 +24,26 @@ JOIN attempts a ON a.id = s.attempt_id AND a.ended_at IS NOT NULL AND a.disposit
 LEFT JOIN contacts c ON c.id = a.contact_id
 WHERE g.node = $1 AND g.channel_id IS NOT NULL AND g.state = 'wrap_up';
 
+-- name: last_agents
+-- Of these live attempts the agent who was the last to be on each; said: what they said of it since (null: nothing);
+-- wraps_up: they are still to say it. The agents' states since the claim are read, by their index.
+WITH last AS (
+    SELECT DISTINCT ON (a.id) a.id, s.agent_id
+    FROM attempts a
+    JOIN agents g ON g.tenant_id = a.tenant_id
+    JOIN agent_states s ON s.agent_id = g.id AND s.started_at >= a.claimed_at
+                       AND s.attempt_id = a.id AND s.state = 'on_call'
+    WHERE a.id = ANY ($1::uuid[])
+    ORDER BY a.id, coalesce(s.ended_at, 'infinity') DESC, s.id DESC
+)
+SELECT l.id::text, l.agent_id,
+       (SELECT e.detail FROM call_events e
+        WHERE e.attempt_id = l.id AND e.kind = 'said' AND (e.detail ->> 'agent_id')::bigint = l.agent_id
+        ORDER BY e.id DESC LIMIT 1) AS said,
+       EXISTS (SELECT FROM agent_states w WHERE w.agent_id = l.agent_id AND w.ended_at IS NULL
+               AND w.attempt_id = l.id AND w.state = 'wrap_up') AS wraps_up
+FROM last l;
+
 -- name: preview_next
 -- Holds the next contact of a campaign for an agent.
 SELECT contact_id, number_id, e164, until FROM preview_next_v1($1, $2, $3, $4);

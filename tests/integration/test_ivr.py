@@ -1,7 +1,8 @@
 """The way through a flow, with a real PostgreSQL. ARI is a fake: the moments cannot be provoked."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -24,6 +25,8 @@ from dialerd.engine.calls import Call, Calls, waits_or_rings
 from dialerd.engine.harbour import PLACE, SafeHarbour
 from dialerd.engine.ivr import Ivr
 from dialerd.engine.optouts import OptOuts
+from dialerd.engine.queues import Queues
+from dialerd.engine.rooms import Rooms
 from dialerd.engine.webhooks import Webhooks
 from dialerd.store.ledger import Ledger
 from tests.unit.test_conversations import campaign
@@ -72,6 +75,8 @@ class Ari:
         self.up, self.records = True, True
         self.recording: list[str] = []
         self.variables: dict[str, str] = {}
+        self.rooms: list[str] = []
+        self.announced = ""
         self.to_the_dialplan: list[tuple[str, str, str]] = []
 
     async def play(self, channel: str, playback: str, sound: str) -> None:
@@ -98,6 +103,28 @@ class Ari:
             raise AriError(500, "POST /record", "no such folder")
         self.recording.append(name)
 
+    async def make_bridge(self, bridge: str) -> None:
+        self.rooms.append(f"make {ids.queue_node(bridge)}")
+
+    async def play_music(self, bridge: str, music: str = "") -> None:
+        self.rooms.append(f"music {music}")
+
+    async def stop_music(self, bridge: str) -> None:
+        self.rooms.append("no music")
+
+    async def join(self, bridge: str, channel: str) -> None:
+        self.rooms.append("join")
+
+    async def leave(self, bridge: str, channel: str) -> None:
+        self.rooms.append("leave")
+
+    async def end_waiting_room(self, bridge: str) -> None:
+        self.rooms.append("end")
+
+    async def announce(self, bridge: str, playback: str, sound: str) -> None:
+        self.rooms.append(sound)
+        self.announced = playback
+
 
 class Stage:
     """A call in its flow, with its record written to PostgreSQL."""
@@ -105,20 +132,32 @@ class Stage:
     def __init__(self, pool: asyncpg.Pool, text: str = FLOW) -> None:
         self.pool: asyncpg.Pool | None = pool
         self.ari, self.calls = Ari(), Calls(lambda *_: None)
-        self.legs = Legs(self.ari)  # type: ignore[arg-type]
+        ari: Any = self.ari
+        self.legs = Legs(ari)
         self.ledger = Ledger("n", lambda: self.pool)
-        trunks = {"out": SimpleNamespace(endpoint="sip-out")}
+        trunks = {"out": SimpleNamespace(endpoint="sip-out", max_calls=1)}
+        config = SimpleNamespace(trunks=trunks, dialing=SimpleNamespace(enabled=True))
         here: Any = SimpleNamespace(
-            ledger=self.ledger, calls=self.calls, clock=Clock(), reach=self.reach, config=SimpleNamespace(trunks=trunks)
+            ledger=self.ledger,
+            calls=self.calls,
+            clock=Clock(),
+            reach=self.reach,
+            config=config,
+            agents=(),
+            thirds=Counter(),
         )
         self.here = here
         self.offered: list[Call] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.has_turn = True
+        self.waits = False  # whether nobody is free for a call that is offered
         self.messages: list[Call] = []
         self.broken: list[str] = []
         self.opt_outs, self.webhooks = OptOuts(here), Webhooks(Flows(webhook_private_hosts=("127.0.0.1",)))
+        self.queues = Queues(here, ari, Rooms(ari, self.spawn))
         self.ivr = Ivr(
-            here, self.legs, self.offered.append, self.messages.append, lambda _, why: self.broken.append(why),
-            lambda: None, self.opt_outs, self.webhooks,
+            here, self.legs, self.offer, self.messages.append, lambda _, why: self.broken.append(why),
+            lambda: None, self.opt_outs, self.webhooks, self.queues, self.turn,
         )  # fmt: skip
         flow = read(text, "f", "f.toml")
         script = Script(flow, {prompt: prompt.sound for prompt in flow.prompts()})
@@ -127,6 +166,16 @@ class Stage:
             ATTEMPT, campaign(flow="f", flow_script=script), 1, NUMBER, History(1, {}), Facts(now, entered_at=now), 0.0
         )
         self.calls.add(self.call)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self.tasks.add(asyncio.create_task(work, name=name))
+
+    async def turn(self, trunk: str) -> bool:
+        return self.has_turn
+
+    def offer(self, call: Call) -> None:
+        call.waits = self.waits
+        self.offered.append(call)
 
     def reach(self) -> asyncpg.Pool:
         if self.pool is None:
@@ -272,6 +321,53 @@ async def test_a_sound_that_asterisk_has_not_leaves_nobody_in_silence(pool: asyn
     await stage.over()
 
 
+WAIT = """\
+[nodes.wait]
+type = "queue"
+seconds = 60
+music = "jazz"
+message = "busy"
+every_seconds = 1
+"""
+
+
+async def test_who_waits_gets_a_room_with_music_and_a_message_that_cannot_be_played_is_given_up(
+    pool: asyncpg.Pool,
+) -> None:
+    stage = Stage(pool, WAIT)
+    stage.waits = True
+    stage.ivr.begin(stage.call)
+    await stage.until(lambda: stage.ari.announced)
+    stage.queues.lost()  # nobody tells the end of a message to a daemon that is not there
+    await stage.until(lambda: stage.ari.rooms.count("busy") == 2)
+    stage.queues.played(stage.ari.announced, False)
+    begun = ["make wait", "music jazz", "join", "no music", "busy"]
+    await stage.until(lambda: stage.ari.rooms == [*begun, *begun, "music jazz"])
+    assert await stage.keys() == []
+    assert await pool.fetchval("SELECT detail FROM call_events WHERE kind = 'flow.message_not_played'") == {
+        "flow": "f", "node": "wait", "sound": "busy"
+    }  # fmt: skip
+    await stage.queues.leave(stage.call)
+    await stage.until(lambda: stage.ari.rooms[-2:] == ["leave", "end"])
+
+
+async def test_whom_an_agent_takes_while_the_room_is_made_does_not_go_there(pool: asyncpg.Pool) -> None:
+    stage = Stage(pool, WAIT)
+    ari: Any = stage.ari
+    stage.waits = True
+
+    async def taken(bridge: str, music: str) -> None:
+        stage.call.waits = False
+
+    ari.play_music = taken
+    stage.ivr.begin(stage.call)
+    await stage.until(lambda: stage.offered and not stage.call.waits)
+    await stage.over()
+    stage.queues.entered(ATTEMPT, "dialerd-agent-1")
+    await asyncio.sleep(0)
+    assert stage.ari.rooms == ["make wait"]
+
+
 MESSAGE = "/prompts/0123abcd"
 
 
@@ -280,7 +376,7 @@ def with_a_message(pool: asyncpg.Pool) -> tuple[Stage, SafeHarbour]:
     stage = Stage(pool)
     stage.call.campaign.message = MESSAGE
     ari: Any = stage.ari
-    return stage, SafeHarbour(stage.here, stage.legs, ari, stage.opt_outs)
+    return stage, SafeHarbour(stage.here, stage.legs, ari, stage.opt_outs, stage.queues.leave)
 
 
 async def test_a_key_in_the_safe_harbour_message_is_on_record_and_ends_all_calls(pool: asyncpg.Pool) -> None:
@@ -375,9 +471,29 @@ async def test_who_is_put_through_leaves_for_the_dialplan_with_trunk_and_caller_
     await stage.hears("hello")
     stage.legs.pressed(ATTEMPT, "2")
     await stage.over()
-    assert stage.ari.variables == {"DIALERD_TRUNK": "sip-out", "DIALERD_SHOWS": "+358401109999"}
+    assert stage.ari.variables == {
+        "DIALERD_TRUNK": "sip-out", "DIALERD_SHOWS": "+358401109999", "DIALERD_TRANSFER_TRUNK": "out"
+    }  # fmt: skip
+    assert stage.calls.on_trunk("out") == 1
     assert stage.ari.to_the_dialplan == [(ATTEMPT, "dialerd-transfer", "700")]
     assert not stage.ari.hung_up and stage.call.facts.handed_at is None
+
+
+@pytest.mark.parametrize("why", ["trunk_full", "trunk_busy", "disabled"])
+async def test_whom_no_trunk_may_carry_hears_the_message_and_the_record_says_why(pool: asyncpg.Pool, why: str) -> None:
+    stage = Stage(pool, OUT)
+    stage.here.thirds["out"] = why == "trunk_full"
+    stage.has_turn = why != "trunk_busy"
+    stage.here.config.dialing.enabled = why != "disabled"
+    stage.ivr.begin(stage.call)
+    await stage.hears("hello")
+    stage.legs.pressed(ATTEMPT, "2")
+    await stage.over()
+    assert stage.messages == [stage.call] and not stage.broken
+    assert stage.ari.to_the_dialplan == [] and stage.calls.on_trunk("out") == 0
+    assert await stage.keys() == [("2", "ask")]
+    refused = await pool.fetchval("SELECT detail ->> 'why' FROM call_events WHERE kind = 'flow.transfer_refused'")
+    assert refused == why
 
 
 # -- machines

@@ -11,6 +11,8 @@ import redis
 from lab.site import Site
 from lab.subscribers import Subscribers
 from tests.live.place import Place
+from tests.live.scene import Scene
+from tests.tones import tones
 
 _numbers = count(1)
 
@@ -41,6 +43,24 @@ async def place(site: Site) -> AsyncIterator[Place]:
         site.kill_daemons()
         pool.terminate()
         await asyncio.to_thread(_clear, site)
+
+
+@pytest.fixture
+def scene(place: Place) -> Iterator[Scene]:
+    place.configure(
+        dialing={"drain_seconds": 20.0, "reconcile_seconds": 2.0},
+        incall={"contexts": ["desk"], "answer_seconds": 5, "queue_seconds": 8.0, "park_seconds": 5.0},
+    )
+    with tones(place) as found:
+        yield Scene(place, found)
+
+
+@pytest_asyncio.fixture
+async def ended(scene: Scene) -> AsyncIterator[None]:
+    """At the end of a test the person hangs up, and everything comes to rest."""
+    yield
+    scene.hang_up("person")
+    await scene.place.until_outcomes(connected=1)
 
 
 def _clear(site: Site) -> None:

@@ -285,6 +285,46 @@ async def test_a_flow_tells_another_system_records_and_puts_people_through(
     assert await place.pool.fetchval("SELECT detail ->> 'to' FROM call_events WHERE kind = 'flow.transfer'") == to
 
 
+PUT_THROUGH = """\
+[nodes.out]
+type = "transfer"
+to = "TO"
+"""
+
+
+async def test_whom_a_flow_puts_through_counts_against_the_trunk_also_after_a_restart(
+    place: Place, tmp_path: Path
+) -> None:
+    helpdesk = number(PERSON, 9_998)
+    desk = {"endpoint": place.site.lab.trunk, "max_calls": 1, "calls_per_second": 50}
+    words = Words(
+        place,
+        tmp_path,
+        flows={"transfer_to": [f"{helpdesk}@desk"]},
+        trunks={**place.site.settings()["trunks"], "desk": desk},
+    )
+    words.add(through=PUT_THROUGH.replace("TO", f"{helpdesk}@desk"))
+    campaign = await place.campaign(PERSON, flow="through", **ALONE)
+    refused = (
+        "SELECT count(*) FROM call_events WHERE kind = 'flow.transfer_refused' AND detail ->> 'why' = 'trunk_full'"
+    )
+    with subscribers(place, TALK_MS=60_000), heard(place) as ears:
+        place.start()
+        place.wait(ears.file(helpdesk).exists, 20, "the help desk")
+        await place.contacts(campaign, ONE)
+        await place.until(refused, 1)
+        place.daemon.kill9()
+        place.start()
+        await place.contacts(campaign, TWO)
+        await place.until(refused, 2)
+        await place.until_outcomes(live=1, played=2)
+        assert ears.loud(number(TWO, campaign * 100)) > 2, "the safe-harbour message"
+        assert [trunk["calls"] for trunk in place.daemon.status()["trunks"] if trunk["name"] == "desk"] == [1]
+        place.site.lab.carrier.cli("channel request hangup all")
+        await place.until_outcomes(played=3)
+    assert len([each for each in place.all_invites() if each.number == helpdesk]) == 1
+
+
 @pytest.mark.accepts("IVR-06")
 async def test_the_shipped_context_of_ivr_calls_leads_into_dialerd_and_on_to_a_message_without_it(
     place: Place, tmp_path: Path

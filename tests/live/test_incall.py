@@ -1,124 +1,17 @@
 """What is done with a call in mid-talk, over real SIP: who hears whom is told by the tones in what each party heard."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from dialerd.store import agents, dnc
 from lab.subscribers import Behaviour, number
 from tests.live.place import Place, subscribers
-from tests.live.test_agents import Refused, post
-from tests.tones import MUSIC, RINGING, Tones, agent_hz, person_hz, quiet_seconds, timeline, tones
+from tests.live.scene import THIRD, A, B, C, Scene
+from tests.live.test_agents import Refused
+from tests.tones import MUSIC, RINGING
 
 pytestmark = pytest.mark.live
-
-THIRD = number(Behaviour.PERSON, 7779)
-KNOWN = {f"agent-{n}": agent_hz(f"agent-{n}") for n in range(1, 7)} | {"third": person_hz(THIRD)}
-A, B, C = "agent-1", "agent-2", "agent-3"
-_SETTLES = 800  # samples: 0.1 s on the wire
-
-
-class Scene:
-    """A call between a person and the first agent; `heard` is what each party did."""
-
-    def __init__(self, place: Place, tones: Tones) -> None:
-        self.place = place
-        self.tones = tones
-        self.person = ""
-        self._marks: dict[str, int] = {}
-
-    async def begin(self, count: int = 1, **settings: Any) -> None:
-        """So many agents, and the first of them talks to a person."""
-        await self.place.campaign(Behaviour.PERSON, **{"wrap_up_seconds": 60, **settings})
-        self.person = await self.place.pool.fetchval("SELECT e164 FROM numbers")
-        names = await self.place.agents(count)
-        if not self.place.daemon.running():
-            self.place.start()
-        self.place.connect(names[:1])
-        self.state(A, "on_call", 20)
-        self.hears("person", A)
-        if names[1:]:
-            self.place.connect(names[1:])
-
-    def state(self, name: str, state: str, seconds: float = 10.0) -> None:
-        self.place.wait(lambda: self.place.agent(name)["state"] == state, seconds, f"{name} {state}")
-
-    def name(self, who: str) -> str:
-        """As `Tones` has it."""
-        return {"person": self.person, "third": THIRD}.get(who, who)
-
-    def heard(self, who: str, after: int = 0) -> list[set[str]]:
-        """In order; `after`: samples that do not count."""
-        known = {**KNOWN, "person": person_hz(self.person)}
-        return [set(what) for what in timeline(self.tones.samples(self.name(who))[after:], known)]
-
-    def now(self) -> None:
-        """Something else is heard from here on: what `hears` waits for comes later."""
-        names = (self.person, THIRD, *self.place.site.lab.agents)
-        self._marks = {name: self.tones.length(name) + _SETTLES for name in names}
-
-    def hears(self, who: str, *whom: str, seconds: float = 15.0) -> None:
-        """Waits until what a party hears after the last thing that was done is this."""
-        wanted = [set(whom)]
-        try:
-            self.place.wait(
-                lambda: self.heard(who, self._marks.get(self.name(who), 0))[-1:] == wanted, seconds, f"{who}: {whom}"
-            )
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{who} heard {self.heard(who)}") from None
-
-    async def do(self, name: str, verb: str, **fields: Any) -> None:
-        await post(self.place, f"/agents/{name}/{verb}", **fields)
-        self.now()
-
-    async def view(self, name: str) -> dict[str, Any]:
-        return await asyncio.to_thread(self.place.daemon.get, f"/agents/{name}/view")
-
-    def press(self, name: str, keys: str) -> None:
-        self.place.wait(lambda: self.tones.is_up(name), 5, f"the phone of {name}")
-        self.place.site.lab.carrier.press(name, keys)
-        self.now()
-
-    def hang_up(self, who: str) -> None:
-        """A person's or the third party's phone."""
-        self.tones.hang_up(self.name(who))
-        self.now()
-
-    def phone_dies(self, name: str) -> None:
-        self.place.site.lab.phone_hang_up(name)
-        self.state(name, "offline")
-        self.now()
-
-    async def kinds(self) -> list[str]:
-        """What is on record of the talk."""
-        rows = await self.place.pool.fetch("SELECT kind FROM call_events WHERE kind LIKE 'talk.%' ORDER BY id")
-        return [row["kind"].removeprefix("talk.") for row in rows]
-
-    def never_silent(self) -> None:
-        """The person was left in silence at no time (a second: the answer, and Asterisk's own changes)."""
-        assert quiet_seconds(self.tones.samples(self.person)) <= 1.0, self.heard("person")
-
-
-@pytest.fixture
-def scene(place: Place) -> Iterator[Scene]:
-    place.configure(
-        dialing={"drain_seconds": 20.0, "reconcile_seconds": 2.0},
-        incall={"contexts": ["desk"], "answer_seconds": 5, "queue_seconds": 8.0, "park_seconds": 5.0},
-    )
-    with tones(place) as found:
-        yield Scene(place, found)
-
-
-@pytest_asyncio.fixture
-async def ended(scene: Scene) -> AsyncIterator[None]:
-    """At the end of a test the person hangs up, and everything comes to rest."""
-    yield
-    scene.hang_up("person")
-    await scene.place.until_outcomes(connected=1)
-
 
 # -- blind ---------------------------------------------------------------------------------------------------------
 
@@ -219,8 +112,14 @@ async def test_an_agent_asks_a_third_party_brings_all_three_together_and_leaves_
     scene.hears("person", MUSIC)
     view = await scene.view(A)
     assert (view["talk"], view["third"]) == ("consulting", THIRD)
+    for verb in ("unhold", "hold", "park", "transfer"):
+        with pytest.raises(Refused, match="call_is_consulting"):
+            await scene.do(A, verb, to=B)
     await scene.do(A, "conference")
     scene.hears("person", A, "third")
+    for verb in ("hold", "unhold", "park", "consult"):
+        with pytest.raises(Refused, match="call_is_three_way"):
+            await scene.do(A, verb, to=B)
     scene.hears("third", A, "person")
     scene.hears(A, "person", "third")
     await scene.do(A, "complete")
@@ -327,10 +226,17 @@ async def test_a_killed_daemon_finds_consultations_transfers_and_parked_people_a
     scene.hears("person", "third")
     await scene.place.until("SELECT count(*) FROM agents WHERE state = 'wrap_up' AND name = $1", 1, B)
     restart(scene.place)
+    await scene.do(B, "disposition", disposition="refusal", message="not now")
+    await scene.place.until("SELECT count(*) FROM call_events WHERE kind = 'said'", 1)
+    restart(scene.place)
     scene.place.wait(lambda: scene.place.calls() == {"connected": 1}, 5, "the call")
     scene.hears("person", "third")
+    assert await scene.place.pool.fetchval("SELECT count(*) FROM attempts WHERE disposition IS NOT NULL") == 0
     scene.hang_up("third")
     await scene.place.until_outcomes(connected=1)
+    written = "SELECT count(*) FROM attempts WHERE disposition = 'refusal' AND message = 'not now'"
+    await scene.place.until(written, 1, seconds=10)
+    assert await scene.place.pool.fetchval("SELECT last_disposition FROM contacts") == "refusal"
 
 
 async def test_a_daemon_killed_while_a_third_party_rings_gives_the_person_to_an_agent(
@@ -389,54 +295,6 @@ async def test_without_a_message_none_is_left(scene: Scene, ended: None) -> None
         await scene.do(A, "message")
 
 
-# -- supervisors ---------------------------------------------------------------------------------------------------
-
-
-async def test_a_supervisor_listens_whispers_talks_to_both_and_takes_over(scene: Scene, ended: None) -> None:
-    await scene.begin(count=3)
-    await scene.do(C, "pause", reason="lunch")
-    with pytest.raises(Refused, match="no_supervisor"):
-        await scene.do(B, "listen", to=A)
-    await agents.change(scene.place.pool, 1, B, "test", supervisor=True)
-    await until_supervisor(scene, B)
-    with pytest.raises(Refused, match="agent_not_on_call"):
-        await scene.do(B, "listen", to=C)
-    await scene.do(B, "listen", to=A)
-    scene.hears(B, A, "person")
-    assert scene.heard("person")[-1] == {A}
-    assert scene.heard(A)[-1] == {"person"}
-    assert (await scene.view(B))["watching"] == "listen agent-1"
-    await scene.do(B, "whisper")
-    scene.hears(A, "person", B)
-    assert scene.heard("person")[-1] == {A}
-    await scene.do(B, "barge")
-    scene.hears("person", A, B)
-    scene.hears(A, "person", B)
-    scene.hears(B, A, "person")
-    await scene.do(B, "takeover")
-    scene.state(A, "wrap_up")
-    scene.hears("person", B)
-    scene.hears(B, "person")
-    assert await scene.kinds() == [f"supervisor.{what}" for what in ("listen", "whisper", "barge", "takeover")]
-    scene.never_silent()
-
-
-async def test_a_supervisor_by_keys_and_the_end_of_the_call_ends_it(scene: Scene) -> None:
-    await scene.begin(count=2)
-    await agents.set_pin(scene.place.pool, 1, A, "4711", "70", "test")
-    await agents.change(scene.place.pool, 1, B, "test", supervisor=True)
-    await until_supervisor(scene, B)
-    scene.press(B, "**170#")
-    scene.hears(B, A, "person")
-    scene.state(B, "paused")
-    scene.press(B, "**3")
-    scene.hears("person", A, B)
-    scene.hang_up("person")
-    await scene.place.until_outcomes(connected=1)
-    scene.state(B, "ready")
-    assert not [c for c in scene.place.site.lab.pbx.channels() if "Snoop" in c.name]
-
-
 # -- keys ----------------------------------------------------------------------------------------------------------
 
 
@@ -486,14 +344,6 @@ async def until_recording(scene: Scene, word: str) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"the recording is not {word!r}")
-
-
-async def until_supervisor(scene: Scene, name: str) -> None:
-    for _ in range(100):
-        if (await scene.view(name))["supervisor"]:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{name} has not got the role")
 
 
 def restart(place: Place) -> None:

@@ -131,6 +131,23 @@ async def test_both_sides_are_in_the_stored_file_whose_name_and_checksum_are_on_
     assert [(d["detail"]["from"], d["detail"]["to"]) for d in played] == [(0, len(data)), (100, 300)]
 
 
+async def test_of_a_share_of_calls_those_are_recorded_whose_ids_are_drawn(place: Place) -> None:
+    await place.campaign(*[Behaviour.PERSON] * 5, recording="share", recording_share=0.5)
+    names = await place.agents(5)
+    place.start()
+    place.connect(names)
+    await place.until_outcomes(connected=5)
+    drawn = {
+        attempt for row in await place.pool.fetch("SELECT id::text FROM attempts") for attempt in row
+        if int(hashlib.sha256(f"dialerd recording {attempt}".encode()).hexdigest()[:16], 16) / 2**64 < 0.5
+    }  # fmt: skip
+    await place.until("SELECT count(*) FROM recordings WHERE state = 'stored'", len(drawn), seconds=30)
+    rows = await place.pool.fetch("SELECT attempt_id::text, why FROM recordings")
+    assert {row["attempt_id"] for row in rows} == drawn and {row["why"] for row in rows} <= {"share"}
+    await place.finish()
+    assert await place.pool.fetchval("SELECT count(*) FROM recordings") == len(drawn)
+
+
 async def test_an_agent_records_pauses_for_a_payment_and_stops_and_the_pause_is_silence(place: Place) -> None:
     with subscribers(place, TALK_MS=60_000):
         here = await stage(place, recording="demand")

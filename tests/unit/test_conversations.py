@@ -125,6 +125,17 @@ async def test_a_caller_who_has_found_another_agent_is_not_sent_to_the_message_w
     assert stage.states() == ["offline", "on_call"]
 
 
+async def test_a_request_for_a_queues_room_that_is_under_way_does_not_overtake_the_join() -> None:
+    stage = Stage(agents=1)
+    stage.call.settling = asyncio.get_running_loop().create_future()
+    stage.talk.customer_arrived(ATTEMPT, NOW, "")
+    await stage.settle()
+    assert stage.ari.joins == []
+    stage.call.settling.set_result(None)
+    await stage.settle()
+    assert [(bridge, channel) for bridge, channel, _ in stage.ari.joins] == [("dialerd-agent-1", ATTEMPT)]
+
+
 @pytest.mark.parametrize(("clock", "messages"), [("answer", [ATTEMPT]), ("greeting_end", [])])
 async def test_where_the_law_counts_from_the_answer_machine_detection_uses_up_the_grace(
     clock: Any, messages: list[str]

@@ -38,6 +38,13 @@ def test_an_agent_is_read_back_from_the_names_of_leg_and_bridge(agent: int, nonc
     assert not ids.is_attempt(ids.agent_leg(agent, f"{nonce:08x}"))
 
 
+@given(st.uuids(), st.from_regex("[a-z][a-z0-9_-]{0,63}", fullmatch=True), st.integers(0, 2**32 - 1))
+def test_attempt_and_node_are_read_back_from_the_name_of_a_queues_room(id_: object, node: str, nonce: int) -> None:
+    room = ids.queue_room(str(id_), node, f"{nonce:08x}")
+    assert (ids.room_of(room), ids.queue_node(room)) == (str(id_), node)
+    assert not ids.is_waiting_room(room) and ids.parked(room) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
