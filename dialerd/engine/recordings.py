@@ -1,8 +1,9 @@
 """Calls that are recorded: when it begins, what both sides are told before, pause, and the end.
 
 A channel of its own listens to the person's channel and is recorded by Asterisk, so that the recording goes wherever
-the person goes (hold, transfer, the next agent), and goes on when this daemon dies. What Asterisk has recorded is the
-business of `engine.mover`. Where it may not, or cannot, be recorded, the call goes on without, and that is on record.
+the person goes, and goes on when this daemon dies. With the next agent or a third party another one begins: half of
+those listeners hear nothing of whoever comes later (docs/recordings.md). What Asterisk has recorded is the business of
+`engine.mover`. Where it may not, or cannot, be recorded, the call goes on without, and that is on record.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 _ANNOUNCE_SECONDS = 60.0  # no announcement is longer
 _WRITE_SECONDS = 2.0  # that a recording waits to be on record; then it begins all the same
 _ENTER_SECONDS = 3.0  # for the listening channel to enter our app
+_APART_SECONDS = 0.1  # between two listeners of a channel: Asterisk has taken its list of them down when it was empty
 _TRIES = 3  # beginnings of one call that fail
 
 
@@ -44,13 +46,14 @@ class _Refused(Exception):
 @dataclass(slots=True)
 class _Taped:
     """A call of a campaign that records. `bridge`: where the person stands, `moves`: how often they came into one;
-    `why` empty: nobody wants it recorded (yet). `over`: not again by itself."""
+    `began`: where this recording did; `why` empty: nobody wants it recorded (yet). `over`: not again by itself."""
 
     call: Call
     why: str
     bridge: str = ""
     moves: int = 0
     name: str | None = None
+    began: str = ""
     announced: bool = False
     failures: int = 0
     over: bool = False
@@ -81,6 +84,8 @@ class Recordings:
         if call is not None and call.campaign.recording != "never":
             tape = self._tape(call)
             tape.bridge, tape.moves = bridge, tape.moves + 1
+            if tape.name is not None and bridge != tape.began and _talks(attempt, bridge):
+                self._node.spawn(self._begin(tape, anew=True), f"next recording of {attempt}")
             self._consider(tape)
 
     def seen(self, attempt: str, bridge: str) -> None:
@@ -189,9 +194,12 @@ class Recordings:
         if tape.why or (call.facts.link_lost and not tape.looked):
             self._node.spawn(self._begin(tape), f"recording of {call.attempt}")
 
-    async def _begin(self, tape: _Taped) -> None:
+    async def _begin(self, tape: _Taped, *, anew: bool = False) -> None:
         async with tape.lock:
             try:
+                if anew:
+                    await self._go_on(tape)
+                    return
                 if not tape.looked and tape.call.facts.link_lost and await self._found(tape):
                     return
                 tape.looked = True
@@ -211,6 +219,22 @@ class Recordings:
             except (AriError, AriUnreachable, TimeoutError) as error:
                 self._say(tape, "")
                 self._failed(tape, None, str(error) or type(error).__name__)
+
+    async def _go_on(self, tape: _Taped) -> None:
+        """The person is with somebody else now: what they say goes into a recording of its own. The announcement was
+        heard before the first one, and a pause holds."""
+        name, paused = tape.name, tape.call.recording == "paused"
+        if name is None or tape.over or tape.bridge == tape.began:
+            return
+        self._names.pop(name, None)
+        tape.name = None
+        await self._end(name)
+        await asyncio.sleep(_APART_SECONDS)
+        await self._record(tape)
+        if paused and tape.name is not None:
+            await self._ari.mute_recording(tape.name)
+            self._say(tape, "paused")
+            self._note(tape, "recording.paused", tape.name)
 
     async def _announce(self, tape: _Taped) -> bool:
         """Lets both sides hear the announcement. False: the person has no agent now. When they were moved meanwhile
@@ -265,7 +289,7 @@ class Recordings:
         if tape.over or name not in self._names:  # it was stopped, or the call ended, meanwhile
             self._node.spawn(self._tried(name), f"end of {name}")
             return
-        tape.name = name
+        tape.name, tape.began = name, tape.bridge
         self._say(tape, "recording")
         self._note(tape, "recording.started", name, why=tape.why)
         log.info("recording.started", attempt=call.attempt, recording=name, why=tape.why)
@@ -293,7 +317,7 @@ class Recordings:
         for row in begun:
             tape.announced = tape.announced or row.announced
             if await self._ari.is_recording(row.name):
-                tape.name, tape.why = row.name, row.why
+                tape.name, tape.why, tape.began = row.name, row.why, tape.bridge
                 self._names[row.name] = tape
                 self._say(tape, "paused" if row.name in paused else "recording")
                 log.info("recording.taken_over", attempt=tape.call.attempt, recording=row.name)
@@ -383,3 +407,8 @@ class Recordings:
             raise AgentRefused("ari_down", f"Asterisk did not answer: {error}") from error
         except AriError as error:
             raise AgentRefused("asterisk_refused", f"Asterisk refused: {error}") from error
+
+
+def _talks(attempt: str, bridge: str) -> bool:
+    """Whether somebody is there to talk to: an agent, or a third party."""
+    return ids.agent_of(bridge) is not None or bridge == ids.pair_bridge(attempt)
