@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from dialerd.places import flows, prompts
 from dialerd.places.terms import allowance, legal_profile, of_campaign
 
 _SAMPLES = 2_000  # connect times kept for the percentiles
+_TO_LEAVE = timedelta(seconds=5)  # that a claimed call may take until it has left: caller ID, lists, its turn
 
 _COUNTED_AS = {
     Outcome.CONNECTED: "connected",
@@ -110,9 +111,9 @@ class Campaign:
     ended_monotonic: float | None = None  # when its last call ended
 
     def judge(self, sets: ZoneSets, country_of: Mapping[str, str], now: datetime) -> Judgement:
-        """Where this campaign may call now (kept for as long as it holds)."""
-        if self.judged is None or now >= self.judged.until:
-            self.judged = judge(self.terms, sets, country_of, now)
+        """Where this campaign may call now (kept until shortly before it holds no more)."""
+        if self.judged is None or now >= self.judged.until - _TO_LEAVE:
+            self.judged = judge(self.terms, sets, country_of, now, _TO_LEAVE)
         return self.judged
 
     def take_settings(self, other: "Campaign") -> None:

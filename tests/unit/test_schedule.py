@@ -1,6 +1,6 @@
 """Whether a number may be called, why not, and when next."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
@@ -115,6 +115,22 @@ def test_zones_are_closed_on_the_holidays_of_their_own_country() -> None:
 def test_a_window_of_the_whole_week_is_open_through_its_midnights() -> None:
     assert Window(1, time(0), time(0)) in ALWAYS
     assert is_call_allowed(Schedule(ALWAYS), [HELSINKI], COUNTRIES, utc("2026-11-23T22:00")).allowed
+
+
+def test_a_judgement_of_a_minutes_last_seconds_holds_beyond_it_for_what_stays_open() -> None:
+    sets = {1: (HELSINKI,), 2: ("Europe/Berlin",), 3: ("Europe/London",)}
+    terms, ahead = Terms(Schedule(NINE_TO_FIVE)), timedelta(seconds=5)
+    # 17:00 in Helsinki closes it, 16:00 in Berlin does not; London is open since 09:00.
+    early, late = utc("2026-11-23T14:59:54"), utc("2026-11-23T14:59:56")
+    judgement = judge(terms, sets, COUNTRIES, early, ahead)
+    assert (judgement.open, judgement.until) == ((1, 2, 3), utc("2026-11-23T15:00"))
+    assert closed_zones(judgement, sets, COUNTRIES, early) == {}
+    judgement = judge(terms, sets, COUNTRIES, late, ahead)
+    assert (judgement.open, judgement.until) == ((2, 3), utc("2026-11-23T15:00:05"))
+    (shut,) = closed_zones(judgement, sets, COUNTRIES, late).items()
+    assert (shut[0], shut[1].reason) == (HELSINKI, "outside_allowed_time_window")
+    # 09:00 in London: what opens at the full minute is not open before it.
+    assert judge(terms, {3: sets[3]}, COUNTRIES, utc("2026-11-23T08:59:57"), ahead).open == ()
 
 
 def test_every_closed_zone_has_its_reason_and_its_next_moment() -> None:
