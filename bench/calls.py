@@ -53,9 +53,10 @@ class Size:
     rate: float = 20.0
     held: int = 500
     held_rate: float = 20.0
+    stay: float = 10.0  # seconds that the held calls are looked at
 
 
-QUICK = Size(agents=50, floor=60, warm=40, row=120, rate=10.0, held=60, held_rate=15.0)
+QUICK = Size(agents=40, floor=50, warm=30, row=80, rate=10.0, held=40, held_rate=15.0, stay=3.0)
 
 
 def process(pid: int) -> dict[str, float]:
@@ -232,7 +233,7 @@ async def held(site: Site, pool: asyncpg.Pool, size: Size) -> dict[str, Any]:
     failed = None
     try:
         await until(all_there, 30 + 3 * size.held / size.held_rate, "every call held")
-        await asyncio.sleep(10)  # they are to stay, not only to come
+        await asyncio.sleep(size.stay)  # they are to stay, not only to come
         stay = all_there()
     except TimeoutError:
         stay, failed = False, site.daemon.tail(20)
