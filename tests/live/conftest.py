@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 import redis
 
+from lab.proxy import Proxy
 from lab.site import Site
 from lab.subscribers import Subscribers
 from tests.live.place import Place
@@ -23,6 +24,20 @@ def site() -> Iterator[Site]:
     with Site(agents=6, subscribers=Subscribers(ring_seconds=0.5, talk_seconds=3), fsync=False) as site:
         site.lab.wait_registered()
         yield site
+
+
+@pytest.fixture
+def ami(site: Site) -> Iterator[Proxy]:
+    """Between dialerd and the manager interface. (Asked for before `place`, so that it outlives its daemon.)"""
+    with Proxy(site.lab.ami_port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def ari(site: Site) -> Iterator[Proxy]:
+    """Between dialerd and ARI."""
+    with Proxy(site.lab.ports.ari) as proxy:
+        yield proxy
 
 
 @pytest_asyncio.fixture

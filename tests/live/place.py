@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -122,6 +123,10 @@ class Place:
                 raise AssertionError(f"not within {seconds:g} s: {what}\n{self.daemon.tail(60)}")
             time.sleep(0.05)
 
+    def link(self, name: str) -> str:
+        """A link's state as `/health` shows it."""
+        return str((self.daemon.health() or {}).get(name))
+
     def all_invites(self) -> list[Invite]:
         """The INVITEs that reached the carrier in this test."""
         return self.site.lab.invites()[self._seen_invites :]
@@ -199,9 +204,14 @@ def subscribers(place: Place, **milliseconds: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def robots(place: Place, names: list[str], wrap_up_seconds: float) -> AsyncIterator[None]:
-    """Agents who come, wrap up for about so long, and never pause or hang up."""
+async def robots(
+    place: Place, names: list[str], wrap_up_seconds: float, talk_seconds: float | None = None
+) -> AsyncIterator[None]:
+    """Agents who come, and again when their phone died, wrap up for about so long, and never pause. With `talk_seconds`
+    they hang up after about so long, else never."""
     habits = Habits(wrap_up_seconds=wrap_up_seconds, pause_chance=0.0, hangup_chance=0.0)
+    if talk_seconds is not None:
+        habits = replace(habits, hangup_chance=1.0, talk_seconds=talk_seconds)
     stop = asyncio.Event()
     running = asyncio.create_task(Robots(place.daemon.url, place.site.token, names, habits).run(stop))
     try:

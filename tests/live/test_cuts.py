@@ -13,7 +13,6 @@ import pytest
 
 from dialerd.core.ids import is_attempt
 from lab.proxy import Proxy
-from lab.site import Site
 from lab.subscribers import Behaviour, number
 from tests.live.hearing import Words, heard
 from tests.live.place import Place, subscribers
@@ -27,27 +26,8 @@ RECOVERY_SECONDS = 30
 END = b"\r\n\r\n"  # of a message of AMI, and of the head of a request of ARI
 
 
-@pytest.fixture
-def ami(site: Site) -> Iterator[Proxy]:
-    """Between dialerd and the manager interface. (Asked for before `place`, so that it outlives its daemon.)"""
-    with Proxy(site.lab.ami_port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def ari(site: Site) -> Iterator[Proxy]:
-    """Between dialerd and ARI."""
-    with Proxy(site.lab.ports.ari) as proxy:
-        yield proxy
-
-
-def link(place: Place, name: str) -> str:
-    """A link's state as `/health` shows it."""
-    return str((place.daemon.health() or {}).get(name))
-
-
 def until_link(place: Place, name: str, state: str) -> None:
-    place.wait(lambda: link(place, name) == state, RECOVERY_SECONDS, f"{name} {state}")
+    place.wait(lambda: place.link(name) == state, RECOVERY_SECONDS, f"{name} {state}")
 
 
 async def agree(place: Place) -> None:

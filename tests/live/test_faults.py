@@ -4,13 +4,11 @@ The names in brackets are the rows of the fault matrix. The invariants are asser
 """
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import redis
 
 from lab.proxy import Proxy
-from lab.site import Site
 from lab.subscribers import Behaviour
 from tests.live.place import Place, subscribers
 
@@ -20,20 +18,6 @@ RECOVERY_SECONDS = 30
 LAST_HEADER = b"DIALERD_AMD=0\r\n\r\n"  # how our Originate ends on the wire
 
 
-@pytest.fixture
-def ami(site: Site) -> Iterator[Proxy]:
-    """Between dialerd and the manager interface. (Asked for before `place`, so that it outlives its daemon.)"""
-    with Proxy(site.lab.ami_port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def ari(site: Site) -> Iterator[Proxy]:
-    """Between dialerd and ARI."""
-    with Proxy(site.lab.ports.ari) as proxy:
-        yield proxy
-
-
 def through(place: Place, **proxies: Proxy) -> None:
     """A daemon that reaches Asterisk through these."""
     changes: dict[str, dict[str, object]] = {
@@ -41,11 +25,6 @@ def through(place: Place, **proxies: Proxy) -> None:
         for name, p in proxies.items()
     }
     place.configure(**changes)
-
-
-def link(place: Place, name: str) -> str:
-    """A link's state as `/health` shows it."""
-    return str((place.daemon.health() or {}).get(name))
 
 
 async def test_an_originate_whose_answer_was_lost_is_never_sent_again_and_its_call_is_not_lost(
@@ -91,7 +70,7 @@ async def test_a_manager_that_falls_silent_stops_the_dialling_and_recovery_needs
     place.connect(names)
     place.wait(lambda: len(place.invites()) > 3, 10, "dialling")
     ami.silence()
-    place.wait(lambda: link(place, "ami") == "down", 10, "the silence to be noticed")
+    place.wait(lambda: place.link("ami") == "down", 10, "the silence to be noticed")
     place.wait(lambda: not place.calls(), 60, "the attempts in flight to be closed")
     seen = len(place.invites())
     assert place.daemon.health()["dialing"] != "ok"  # type: ignore[index]
@@ -109,10 +88,10 @@ async def test_conversations_and_agents_survive_the_loss_of_ari(ari: Proxy, plac
         place.connect(names)
         place.wait(lambda: place.calls() == {"connected": 2}, 15, "two conversations")
         ari.cut()
-        place.wait(lambda: link(place, "ari") == "down", 10, "the loss to be noticed")
+        place.wait(lambda: place.link("ari") == "down", 10, "the loss to be noticed")
         assert place.calls() == {"connected": 2}
         ari.heal()
-        place.wait(lambda: link(place, "ari") == "ok", RECOVERY_SECONDS, "ARI again")
+        place.wait(lambda: place.link("ari") == "ok", RECOVERY_SECONDS, "ARI again")
         await place.until_outcomes(connected=2)
         place.wait(lambda: all(place.agent(n)["state"] == "ready" for n in names), 10, "every agent ready again")
 
@@ -144,7 +123,7 @@ async def test_an_asterisk_killed_in_mid_call_ends_every_attempt_and_dialling_re
     place.connect(names)
     place.wait(lambda: place.calls() == {"connected": 2}, 15, "two conversations")
     place.site.lab.pbx.kill9()
-    place.wait(lambda: link(place, "ami") == link(place, "ari") == "down", 10, "the loss to be noticed")
+    place.wait(lambda: place.link("ami") == place.link("ari") == "down", 10, "the loss to be noticed")
     place.site.lab.pbx.start()
     place.site.lab.wait_registered(30)
     place.daemon.until_dialing(RECOVERY_SECONDS)
@@ -173,7 +152,7 @@ async def test_postgresql_killed_in_mid_call_loses_no_result_and_dialling_resume
     place.connect(names)
     place.wait(lambda: place.calls() == {"connected": 2}, 15, "two conversations")
     place.site.postgres.kill9()
-    place.wait(lambda: link(place, "postgres") == "down", 10, "the loss to be noticed")
+    place.wait(lambda: place.link("postgres") == "down", 10, "the loss to be noticed")
     place.wait(lambda: not place.calls(), 15, "both conversations to end while PostgreSQL is away")
     before = len(place.invites())
     place.site.postgres.start()
@@ -196,7 +175,7 @@ async def test_a_database_that_falls_silent_stops_the_dialling_within_two_second
         place.wait(lambda: len(place.invites()) > 3, 10, "dialling")
         proxy.silence()
         silent = time.time()
-        place.wait(lambda: link(place, "postgres") == "down", 10, "the silence to be noticed")
+        place.wait(lambda: place.link("postgres") == "down", 10, "the silence to be noticed")
         place.wait(lambda: not place.calls(), 60, "the calls in flight to end")
         seen = len(place.invites())
         late = [invite.at - silent for invite in place.invites() if invite.at > silent + 2]
@@ -289,7 +268,7 @@ async def test_a_daemon_that_starts_without_one_of_its_servers_waits_for_it(plac
         proxy.cut()
         place.configure(**{missing: changes[missing]})
         place.daemon.start()
-        place.wait(lambda: link(place, missing) == "down", 10, "the missing server in /health")
+        place.wait(lambda: place.link(missing) == "down", 10, "the missing server in /health")
         health = place.daemon.health()
         assert health is not None and health["status"] == "degraded" and health["dialing"] != "ok"
         proxy.heal()

@@ -16,9 +16,8 @@ import pytest
 
 from dialerd.core.ids import agent_of, is_attempt
 from lab.proxy import Proxy
-from lab.robots import Habits, Robots
 from lab.subscribers import Behaviour, draw
-from tests.live.place import Place, subscribers
+from tests.live.place import Place, robots, subscribers
 from tests.live.test_agents import is_logged, post
 from tests.tones import Tones, agent_hz, quiet_seconds, timeline, tones
 
@@ -93,19 +92,6 @@ async def watched(place: Place) -> AsyncIterator[list[set[str]]]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-@asynccontextmanager
-async def agents_at_work(place: Place, names: list[str]) -> AsyncIterator[None]:
-    """They connect again when their phone died, and hang up soon."""
-    habits = Habits(wrap_up_seconds=0.1, pause_chance=0.0, hangup_chance=1.0, talk_seconds=TALK_SECONDS)
-    stop = asyncio.Event()
-    running = asyncio.create_task(Robots(place.daemon.url, place.site.token, names, habits).run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await running
-
-
 @pytest.mark.parametrize("milliseconds", [0, 60], ids=["at_once", "slow_network"])
 async def test_whoever_loses_the_agent_in_the_join_gets_the_next_one_or_the_message(
     place: Place, milliseconds: int
@@ -119,7 +105,7 @@ async def test_whoever_loses_the_agent_in_the_join_gets_the_next_one_or_the_mess
         names = await place.agents(6)
         place.start()
         ari.delay(milliseconds / 1000)
-        async with watched(place) as crowds, agents_at_work(place, names):
+        async with watched(place) as crowds, robots(place, names, 0.1, TALK_SECONDS):
             async with asyncio.timeout(60):
                 await strike_all(place, heard, Random(SEED))
             await place.until("SELECT count(*) FROM attempts WHERE state <> 'ended'", 0)
