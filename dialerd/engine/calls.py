@@ -80,7 +80,7 @@ class Call:
     @property
     def on_machine(self) -> bool:
         """Whether a machine has it, so that no agent will, unless its flow hands it to them."""
-        return self.is_machine and self.facts.handed_at is None
+        return self.is_machine and self.facts.handed_at is None and self.facts.connected_at is None
 
     @property
     def wants_agent(self) -> bool:

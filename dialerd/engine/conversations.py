@@ -55,6 +55,7 @@ class Conversations:
         key: Callable[[Agent, str], None] = lambda agent, key: None,
         shown: Callable[[Agent], Coroutine[Any, Any, None]] | None = None,
         say: Callable[[Call], bool] = lambda call: False,
+        waits: Callable[[Call], None] = lambda call: None,
     ) -> None:
         self._calls = calls
         self._agents = agents
@@ -70,6 +71,7 @@ class Conversations:
         self._on_key = key
         self._shown = shown
         self._say = say
+        self._on_waits = waits
 
     # -- the customer's side --------------------------------------------------------------------------------------
 
@@ -143,6 +145,7 @@ class Conversations:
         if call.arrived_monotonic is None or call.state is State.CONNECTED:
             call.arrived_monotonic = now  # one that lost its agent in mid-talk gets a grace of its own
         call.waits = True
+        self._on_waits(call)
         left = max(0.0, call.patience_seconds - (now - call.arrived_monotonic))
         asyncio.get_running_loop().call_later(left, self._nobody_came, call, call.arrived_monotonic)
 

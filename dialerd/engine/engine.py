@@ -104,6 +104,7 @@ class Engine:
             lambda call: self._attendant.begin_flow(call), self._legs, config.agents.tone,
             lambda agent, call: self.agency.talk_ended(agent, call), lambda agent, key: self.agency.key(agent, key),
             lambda agent: self.agency.shown(agent), lambda call: self._attendant.say_message(call),
+            lambda call: self.agency.in_call.queues.wait(call),
         )  # fmt: skip
         self._node = Node(
             config, clock, self._calls, self._agents, self._campaigns, self._zone_sets, self._ledger,

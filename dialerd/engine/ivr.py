@@ -172,8 +172,6 @@ class Ivr:
             self._handed(call)
             call.arrived_monotonic = None
             self._offer(call)
-            if isinstance(node, Queue) and call.waits:
-                self._queues.wait(call, script, node)
             return None
         if isinstance(node, Hangup):
             if call.on_machine:

@@ -46,8 +46,9 @@ def way_to(agent: Agent, node: Node) -> Way:
 
 
 def is_full(node: Node, trunk: str) -> bool:
-    """Whether a trunk of ours carries all the calls that it may."""
-    return carried(node, trunk) >= node.config.trunks[trunk].max_calls
+    """Whether a trunk of ours carries all the calls that it may, those counted that are being claimed."""
+    claiming = sum(campaign.claiming for campaign in node.campaigns.values() if campaign.trunk == trunk)
+    return carried(node, trunk) + claiming >= node.config.trunks[trunk].max_calls
 
 
 def carried(node: Node, trunk: str) -> int:

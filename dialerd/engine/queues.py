@@ -14,7 +14,7 @@ import structlog
 
 from dialerd.ari.link import AriLink
 from dialerd.core import ids
-from dialerd.core.attempt import Event, Kind
+from dialerd.core.attempt import Event, Kind, State
 from dialerd.core.flow import Queue, Script
 from dialerd.core.status import AgentRefused
 from dialerd.engine import record
@@ -37,6 +37,7 @@ class Wait:
     music: str | None
     message: list[str]
     every_seconds: float
+    inside: bool = False  # whether the person is in the room
     task: asyncio.Task[None] | None = None
 
 
@@ -50,20 +51,29 @@ class Queues:
         self._waits: dict[str, Wait] = {}
         self._playing: dict[str, asyncio.Future[bool]] = {}
 
-    def wait(self, call: Call, script: Script, node: Queue) -> None:
-        """A call has come to a queue, and nobody is free for it."""
-        self._begin(call, script, node, ids.queue_room(call.attempt, call.flow_node, secrets.token_hex(4)))
+    def wait(self, call: Call) -> None:
+        """Nobody is free for a call: where it stands at a queue of its flow it waits in a room, also when it had an
+        agent who did not come."""
+        script, known = call.script, self._waits.get(call.attempt)
+        node = script.flow.nodes.get(call.flow_node) if script is not None else None
+        if script is None or not isinstance(node, Queue) or call.wait_seconds is None or (known and known.inside):
+            return
+        if call.state is not State.CONNECTED:
+            self._begin(call, script, node, ids.queue_room(call.attempt, call.flow_node, secrets.token_hex(4)))
 
     def found(self, call: Call, room: str, name: str) -> None:
         """Reconcile found somebody in a room: a daemon before us let them wait at this node. It is offered to the
         agents next. Where the flow has no such queue any more, the flow begins again."""
-        script = call.campaign.flow_script
+        script = call.script
         node = script.flow.nodes.get(name) if script is not None else None
+        # That the flow had handed it over is so whatever became of the flow: who hangs up now is abandoned.
+        self._node.calls.learn(call.attempt, Event(Kind.HANDED, self._node.clock.now(), detail=name))
         if script is None or not isinstance(node, Queue):
             return
         call.flow_node, call.wait_seconds, call.flow_next = name, node.seconds, node.next
-        self._node.calls.learn(call.attempt, Event(Kind.HANDED, self._node.clock.now(), detail=name))
         self._begin(call, script, node, room)
+        if (wait := self._waits.get(call.attempt)) is not None:
+            wait.inside = True
 
     async def leave(self, call: Call) -> None:
         """Nobody came: the person stands alone again, and can hear something else. Raises `AriError`,
@@ -80,7 +90,9 @@ class Queues:
     def entered(self, attempt: str, bridge: str) -> None:
         """A person is in another bridge."""
         wait = self._waits.get(attempt)
-        if wait is not None and wait.room != bridge:
+        if wait is not None and wait.room == bridge:
+            wait.inside = True
+        elif wait is not None:
             self._end(attempt)
 
     def call_ended(self, attempt: str) -> None:

@@ -46,7 +46,8 @@ class _Refused(Exception):
 @dataclass(slots=True)
 class _Taped:
     """A call of a campaign that records. `bridge`: where the person stands, `moves`: how often they came into one;
-    `began`: where this recording did; `why` empty: nobody wants it recorded (yet). `over`: not again by itself."""
+    `began`: where this recording did; `paused`: it, and each that follows, holds silence; `why` empty: nobody wants it
+    recorded (yet). `over`: not again by itself."""
 
     call: Call
     why: str
@@ -54,6 +55,7 @@ class _Taped:
     moves: int = 0
     name: str | None = None
     began: str = ""
+    paused: bool = False
     announced: bool = False
     failures: int = 0
     over: bool = False
@@ -84,8 +86,7 @@ class Recordings:
         if call is not None and call.campaign.recording != "never":
             tape = self._tape(call)
             tape.bridge, tape.moves = bridge, tape.moves + 1
-            if tape.name is not None and bridge != tape.began and _talks(attempt, bridge):
-                self._node.spawn(self._begin(tape, anew=True), f"next recording of {attempt}")
+            self._follow(tape)
             self._consider(tape)
 
     def seen(self, attempt: str, bridge: str) -> None:
@@ -126,10 +127,11 @@ class Recordings:
         self._mover.wake()
         if tape is None:
             return
-        tape.name = None
         if not well:
             self._failed(tape, name, "Asterisk could not write it")
-        self._say(tape, "")
+        if tape.name == name:  # else the next one has begun, or is about to
+            tape.name = None
+            self._say(tape, "")
 
     def ari_changed(self) -> None:
         """ARI came or went: ends may have gone unheard. What is not recorded any more begins again by reconcile."""
@@ -157,7 +159,7 @@ class Recordings:
             raise AgentRefused(refused.reason, str(refused))
         if ids.agent_of(tape.bridge) is None:
             raise AgentRefused("person_on_hold", "the person is on hold: record when they are back")
-        tape.why, tape.over, tape.failures = tape.why or "demand", False, 0
+        tape.why, tape.over, tape.failures, tape.paused = tape.why or "demand", False, 0, False
         self._node.spawn(self._begin(tape), f"recording of {call.attempt}")
 
     async def stop(self, call: Call) -> None:
@@ -174,14 +176,22 @@ class Recordings:
     async def pause(self, call: Call) -> None:
         """Silence instead of voices, until `resume` or the end of the call: for card numbers."""
         tape = self._under_way(call)
-        await self._asked(self._ari.mute_recording(tape.name or ""))
+        tape.paused = True  # first: the next one may be beginning just now
+        try:
+            if tape.name is not None:
+                await self._asked(self._ari.mute_recording(tape.name))
+        except AgentRefused:
+            tape.paused = False
+            raise
         self._say(tape, "paused")
         self._note(tape, "recording.paused", tape.name)
 
     async def resume(self, call: Call) -> None:
         """The end of the pause."""
         tape = self._under_way(call)
-        await self._asked(self._ari.unmute_recording(tape.name or ""))
+        if tape.name is not None:
+            await self._asked(self._ari.unmute_recording(tape.name))
+        tape.paused = False
         self._say(tape, "recording")
         self._note(tape, "recording.resumed", tape.name)
 
@@ -193,6 +203,12 @@ class Recordings:
             return
         if tape.why or (call.facts.link_lost and not tape.looked):
             self._node.spawn(self._begin(tape), f"recording of {call.attempt}")
+
+    def _follow(self, tape: _Taped) -> None:
+        """Where the person is with somebody else than when the recording began, another one is to begin."""
+        attempt = tape.call.attempt
+        if tape.name is not None and tape.bridge != tape.began and _talks(attempt, tape.bridge):
+            self._node.spawn(self._begin(tape, anew=True), f"next recording of {attempt}")
 
     async def _begin(self, tape: _Taped, *, anew: bool = False) -> None:
         async with tape.lock:
@@ -217,24 +233,22 @@ class Recordings:
                 self._note(tape, "recording.refused", None, reason=refused.reason, words=str(refused))
                 log.error("recording.refused", attempt=tape.call.attempt, reason=refused.reason, why=str(refused))
             except (AriError, AriUnreachable, TimeoutError) as error:
-                self._say(tape, "")
+                if tape.name is None:
+                    self._say(tape, "")
                 self._failed(tape, None, str(error) or type(error).__name__)
 
     async def _go_on(self, tape: _Taped) -> None:
         """The person is with somebody else now: what they say goes into a recording of its own. The announcement was
         heard before the first one, and a pause holds."""
-        name, paused = tape.name, tape.call.recording == "paused"
+        name = tape.name
         if name is None or tape.over or tape.bridge == tape.began:
             return
-        self._names.pop(name, None)
-        tape.name = None
         await self._end(name)
+        tape.name = None
+        if (refused := self._barred(tape.call)) is not None:
+            raise refused
         await asyncio.sleep(_APART_SECONDS)
         await self._record(tape)
-        if paused and tape.name is not None:
-            await self._ari.mute_recording(tape.name)
-            self._say(tape, "paused")
-            self._note(tape, "recording.paused", tape.name)
 
     async def _announce(self, tape: _Taped) -> bool:
         """Lets both sides hear the announcement. False: the person has no agent now. When they were moved meanwhile
@@ -269,7 +283,7 @@ class Recordings:
         return True
 
     async def _record(self, tape: _Taped) -> None:
-        call = tape.call
+        call, bridge = tape.call, tape.bridge
         name = recording.name(call.attempt, secrets.token_hex(8))
         await self._put_on_record(tape, name)
         entering = self._entering[name] = asyncio.get_running_loop().create_future()
@@ -280,6 +294,8 @@ class Recordings:
                 await entering
             self._names[name] = tape  # before the request: its end may come before its answer
             await self._ari.tape(listener, name)
+            if tape.paused:
+                await self._ari.mute_recording(name)
         except BaseException:
             self._names.pop(name, None)
             self._node.spawn(self._undo(name), f"no recording {name}")
@@ -287,11 +303,15 @@ class Recordings:
         finally:
             self._entering.pop(name, None)
         if tape.over or name not in self._names:  # it was stopped, or the call ended, meanwhile
+            self._say(tape, "")
             self._node.spawn(self._tried(name), f"end of {name}")
             return
-        tape.name, tape.began = name, tape.bridge
-        self._say(tape, "recording")
+        tape.name, tape.began = name, bridge
+        self._say(tape, "paused" if tape.paused else "recording")
         self._note(tape, "recording.started", name, why=tape.why)
+        if tape.paused:
+            self._note(tape, "recording.paused", name)
+        self._follow(tape)
         log.info("recording.started", attempt=call.attempt, recording=name, why=tape.why)
 
     async def _put_on_record(self, tape: _Taped, name: str) -> None:
@@ -317,9 +337,9 @@ class Recordings:
         for row in begun:
             tape.announced = tape.announced or row.announced
             if await self._ari.is_recording(row.name):
-                tape.name, tape.why, tape.began = row.name, row.why, tape.bridge
+                tape.name, tape.why, tape.began, tape.paused = row.name, row.why, tape.bridge, row.name in paused
                 self._names[row.name] = tape
-                self._say(tape, "paused" if row.name in paused else "recording")
+                self._say(tape, "paused" if tape.paused else "recording")
                 log.info("recording.taken_over", attempt=tape.call.attempt, recording=row.name)
                 return True
         return False
@@ -379,7 +399,7 @@ class Recordings:
 
     def _under_way(self, call: Call) -> _Taped:
         tape = self._taped.get(call.attempt)
-        if tape is None or tape.name is None:
+        if tape is None or (tape.name is None and not (tape.began and tape.lock.locked() and not tape.over)):
             raise AgentRefused("not_recording", "the call is not recorded")
         return tape
 

@@ -103,6 +103,8 @@ class Wrapups:
 
     def stepped(self, agent: Agent, before: AgentState) -> None:
         """An agent's state is another one: what was left unsaid is said when nothing can come any more."""
+        if agent.state is AgentState.ON_CALL:
+            self._kept.pop(agent.attempt or "", None)  # they talk (again): what counts is said after it
         call = agent.talked
         if call is None:
             return

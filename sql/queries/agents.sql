@@ -28,7 +28,7 @@ WHERE g.node = $1 AND g.channel_id IS NOT NULL AND g.state = 'wrap_up';
 -- Of these live attempts the agent who was the last to be on each; said: what they said of it since (null: nothing);
 -- wraps_up: they are still to say it. The agents' states since the claim are read, by their index.
 WITH last AS (
-    SELECT DISTINCT ON (a.id) a.id, s.agent_id
+    SELECT DISTINCT ON (a.id) a.id, s.agent_id, s.started_at
     FROM attempts a
     JOIN agents g ON g.tenant_id = a.tenant_id
     JOIN agent_states s ON s.agent_id = g.id AND s.started_at >= a.claimed_at
@@ -39,6 +39,7 @@ WITH last AS (
 SELECT l.id::text, l.agent_id,
        (SELECT e.detail FROM call_events e
         WHERE e.attempt_id = l.id AND e.kind = 'said' AND (e.detail ->> 'agent_id')::bigint = l.agent_id
+          AND e.at >= l.started_at
         ORDER BY e.id DESC LIMIT 1) AS said,
        EXISTS (SELECT FROM agent_states w WHERE w.agent_id = l.agent_id AND w.ended_at IS NULL
                AND w.attempt_id = l.id AND w.state = 'wrap_up') AS wraps_up

@@ -144,6 +144,7 @@ class Stage:
             reach=self.reach,
             config=config,
             agents=(),
+            campaigns={},
             thirds=Counter(),
         )
         self.here = here
@@ -176,6 +177,8 @@ class Stage:
     def offer(self, call: Call) -> None:
         call.waits = self.waits
         self.offered.append(call)
+        if call.waits:
+            self.queues.wait(call)
 
     def reach(self) -> asyncpg.Pool:
         if self.pool is None:
@@ -349,6 +352,34 @@ async def test_who_waits_gets_a_room_with_music_and_a_message_that_cannot_be_pla
     }  # fmt: skip
     await stage.queues.leave(stage.call)
     await stage.until(lambda: stage.ari.rooms[-2:] == ["leave", "end"])
+
+
+@pytest.mark.parametrize("reserved", ["at once", "while the room is made"])
+async def test_whoever_loses_the_agent_before_the_join_waits_with_music(pool: asyncpg.Pool, reserved: str) -> None:
+    """[F27] Else they would wait for the queue's limit in silence."""
+    stage = Stage(pool, WAIT.replace('message = "busy"\n', ""))
+    stage.waits = reserved != "at once"
+    ari: Any = stage.ari
+    plays = ari.play_music
+
+    async def taken(bridge: str, music: str) -> None:
+        await plays(bridge, music)
+        stage.call.waits = False
+
+    ari.play_music = taken
+    stage.ivr.begin(stage.call)
+    await stage.until(lambda: stage.offered and not stage.call.waits)
+    await stage.over()
+    assert "join" not in stage.ari.rooms
+    ari.play_music, stage.waits = plays, True
+    stage.offer(stage.call)  # the agent's phone died: nobody else is free
+    await stage.until(lambda: stage.ari.rooms[-3:] == ["make wait", "music jazz", "join"])
+    (wait,) = stage.queues._waits.values()
+    stage.queues.entered(ATTEMPT, wait.room)
+    before = list(stage.ari.rooms)
+    stage.offer(stage.call)
+    assert stage.ari.rooms == before, "they are in there"
+    await stage.queues.leave(stage.call)
 
 
 async def test_whom_an_agent_takes_while_the_room_is_made_does_not_go_there(pool: asyncpg.Pool) -> None:

@@ -8,7 +8,7 @@ from dialerd.store import agents
 from tests.live.scene import KNOWN, THIRD, A, B, C, Scene
 from tests.live.test_agents import Refused
 from tests.live.test_incall import invited
-from tests.tones import person_hz, timeline
+from tests.tones import QUIET, person_hz, timeline
 from tests.tones_recorded import read
 
 pytestmark = pytest.mark.live
@@ -121,6 +121,24 @@ async def test_with_a_third_party_another_recording_begins_and_both_are_whole(sc
         file = scene.place.site.folder / "recordings" / row["key"]
         whom.append([set(what) for what in timeline(read(file), known)])
     assert whom[0][0] == {A, "person"} and whom[1] == [{"third", "person"}], whom
+
+
+async def test_a_pause_holds_with_the_third_party(scene: Scene) -> None:
+    await scene.begin(recording="always")
+    scene.place.wait(lambda: scene.place.daemon.get(f"/agents/{A}/view")["call"]["recording"] == "recording", 10, "it")
+    await scene.do(A, "record/pause")
+    await scene.do(A, "transfer", to=THIRD)
+    scene.hears("person", "third")
+    so_far = scene.tones.length(scene.person)
+    scene.place.wait(lambda: scene.tones.length(scene.person) > so_far + 8_000, 10, "a second of talk")
+    scene.hang_up("third")
+    await scene.place.until_outcomes(connected=1)
+    await scene.place.until("SELECT count(*) FROM recordings WHERE state = 'stored'", 2, seconds=30)
+    key = await scene.place.pool.fetchval("SELECT key FROM recordings ORDER BY begun_at DESC LIMIT 1")
+    samples = read(scene.place.site.folder / "recordings" / key)
+    assert timeline(samples, {**KNOWN, "person": person_hz(scene.person)}) == [frozenset({QUIET})]
+    kinds = "SELECT count(*) FROM call_events WHERE kind = 'recording.paused'"
+    assert await scene.place.pool.fetchval(kinds) == 2, "one for each: the next daemon must know"
 
 
 async def until_supervisor(scene: Scene, name: str) -> None:

@@ -250,6 +250,8 @@ async def test_a_machine_enters_its_flow_and_again_when_it_is_found_alone_there_
     assert not stage.call.on_machine
     stage.talk.attend(stage.call)
     assert stage.states() == ["reserved"]
+    stage.call.facts = replace(stage.call.facts, handed_at=None, connected_at=NOW)  # as the next daemon reads it
+    assert not stage.call.on_machine, "they have talked to an agent"
 
 
 async def test_a_machine_that_is_to_be_checked_goes_to_an_agent_and_else_hears_what_persons_hear() -> None:

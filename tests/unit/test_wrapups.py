@@ -27,7 +27,7 @@ class Desk(Stage):
             self.calls, self.agents, self.ari, Clock(), self.spawn, lambda: None, self.abandoned.append,  # type: ignore[arg-type]
             ended=lambda agent, call: self.wrapups.ended(agent, call),
         )  # fmt: skip
-        put: Any = lambda row: self.rows.append(row["disposition"])  # noqa: E731
+        put: Any = lambda row: self.rows.extend(row[key] for key in row if key == "disposition")  # noqa: E731
         self.wrapups = Wrapups(Clock(), self.calls, Choices(), put, self.talk.wrap_up_over, lambda agent: None)
 
     async def talking(self) -> Agent:
@@ -68,6 +68,26 @@ async def test_a_word_during_the_call_is_written_after_its_end_and_may_change_un
     desk.hang_up()
     await desk.settle()
     assert (agent.state, desk.said()) == (AgentState.READY, ["refusal"])
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_what_is_said_after_a_transfer_holds_unless_the_agent_talks_to_the_person_again(back: bool) -> None:
+    desk = Desk()
+    agent = await desk.talking()
+    desk.wrapups.ended(agent, desk.call)
+    desk.talk.wrap_up(agent, 30)
+    desk.wrapups.dispose(agent, "refusal", "the page")
+    assert (agent.state, desk.said()) == (AgentState.READY, [])
+    if back:
+        desk.talk.offer(desk.call)
+        desk.talk.joined(ATTEMPT, "dialerd-agent-1", NOW)
+        assert agent.state is AgentState.ON_CALL
+    desk.hang_up()
+    desk.wrapups.call_ended(desk.call)
+    assert desk.said() == ([] if back else ["refusal"])
+    if back:
+        desk.wrapups.dispose(agent, "dnc", "the page")
+        assert desk.said() == ["dnc"]
 
 
 async def test_a_pause_that_was_asked_for_holds_and_the_word_may_still_come() -> None:
