@@ -80,8 +80,8 @@ class Conversations:
         call = self._calls.get(attempt)
         if call is not None and machine == VERDICT:
             call.checked = machines.checked(attempt, call.campaign.check_share)
-            if call.checked and call.campaign.machine_detection == "message":
-                self._spawn(self._check(attempt), f"check {attempt}")
+            if call.checked:
+                self._spawn(self._check(call), f"check {attempt}")
         self._calls.learn(attempt, Event(Kind.ENTERED, at, status=machine, detail=cause))
         if call is None or attempt not in self._calls:
             log.warning("call.unknown", attempt=attempt, does="plays the message and hangs up")
@@ -98,11 +98,12 @@ class Conversations:
                 call.arrived_monotonic = self._clock.monotonic() - detection
             self.offer(call)
 
-    async def _check(self, attempt: str) -> None:
+    async def _check(self, call: Call) -> None:
         """A call whose verdict an agent checks: with nobody free the dialplan plays what persons hear.
         (Emptying DIALERD_MACHINE_MESSAGE instead changes nothing: tried with 22.10.)"""
-        another = self._ari.set_variable(attempt, "AMDSTATUS", "CHECKED")
-        await self._tried("set_variable", attempt, another)
+        if call.campaign.machine_detection == "message":
+            another = self._ari.set_variable(call.attempt, "AMDSTATUS", "CHECKED")
+            await self._tried("set_variable", call.attempt, another)
 
     def _leave_machine(self, call: Call) -> None:
         """A machine gets no agent: it is hung up, goes through its flow, or the dialplan leaves it a message."""
@@ -252,6 +253,9 @@ class Conversations:
             self._spawn(self._to_message(call.attempt), f"message {call.attempt}")
 
     async def _to_message(self, attempt: str) -> None:
+        call = self._calls.get(attempt)
+        if call is not None and call.checked:
+            await self._check(call)  # again, and now before: the grace may be over as soon as the call arrives
         await self._tried("to_dialplan", attempt, self._ari.to_dialplan(attempt))
 
     async def _hang_up(self, channel: str) -> None:

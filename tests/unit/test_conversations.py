@@ -254,6 +254,24 @@ async def test_a_machine_enters_its_flow_and_again_when_it_is_found_alone_there_
     assert not stage.call.on_machine, "they have talked to an agent"
 
 
+async def test_a_checked_call_goes_to_the_dialplan_when_that_knows_of_the_check() -> None:
+    """The grace may be over when the call arrives: then both requests would leave at once."""
+    stage = Stage(agents=0)
+    known = asyncio.Event()
+
+    async def slow(channel: str, name: str, value: str) -> None:
+        await known.wait()
+
+    stage.ari.set_variable = slow  # type: ignore[method-assign]
+    machine_call(stage, "message", check=0.6)
+    stage.talk.to_message(stage.call)
+    await stage.settle()
+    assert stage.ari.messages == []
+    known.set()
+    await stage.settle()
+    assert stage.ari.messages == [ATTEMPT]
+
+
 async def test_a_machine_that_is_to_be_checked_goes_to_an_agent_and_else_hears_what_persons_hear() -> None:
     assert machines.checked(ATTEMPT, 0.6) and not machines.checked(ATTEMPT, 0.5)
     stage = Stage(agents=1)
