@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from dialerd.store import agents
+from lab.subscribers import Behaviour
 from tests.live.scene import KNOWN, THIRD, A, B, C, Scene
 from tests.live.test_agents import Refused
 from tests.live.test_incall import invited
-from tests.tones import QUIET, person_hz, timeline
+from tests.tones import MUSIC, QUIET, person_hz, timeline
 from tests.tones_recorded import read
 
 pytestmark = pytest.mark.live
@@ -100,6 +101,32 @@ async def test_a_supervisor_takes_a_three_way_call_over_and_the_third_party_goes
     scene.hears(B, "person")
     scene.place.wait(lambda: not invited(scene.place), 10, "no third party")
     scene.never_silent()
+
+
+async def test_an_agent_whose_held_person_was_taken_over_can_hold_the_next_one(scene: Scene) -> None:
+    """A room that somebody was moved out of keeps its name for as long as they live."""
+    await scene.begin(count=2)
+    await agents.change(scene.place.pool, 1, B, "test", supervisor=True)
+    await until_supervisor(scene, B)
+    await scene.do(B, "listen", to=A)
+    await scene.do(A, "hold")
+    scene.hears("person", MUSIC)
+    await scene.do(B, "takeover")
+    scene.hears("person", B)
+    scene.state(A, "wrap_up")
+    await scene.do(A, "ready")
+    await scene.place.campaign(Behaviour.PERSON, wrap_up_seconds=60)
+    scene.state(A, "on_call", 20)
+    await scene.do(A, "hold")
+    assert (await scene.view(A))["on_hold"]
+    second = await scene.place.pool.fetchval("SELECT e164 FROM numbers ORDER BY id DESC LIMIT 1")
+    scene.person = second
+    scene.hears("person", MUSIC)
+    await scene.do(A, "unhold")
+    scene.hears("person", A)
+    for agent in (A, B):
+        await scene.do(agent, "hangup")
+    await scene.place.until_outcomes(connected=2)
 
 
 # -- recording -----------------------------------------------------------------------------------------------------
