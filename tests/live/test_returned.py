@@ -101,6 +101,7 @@ async def test_a_returned_call_is_an_agents_call_like_any_other(place: Place, tm
             await seen.until("wrap_up")
             await seen.until("ready", after=len(seen.views) - 1)
     await place.until_outcomes(connected=1, returned=1)
+    await place.until("SELECT count(*) FROM attempts WHERE returns IS NOT NULL AND disposition IS NOT NULL", 1)
     row = await place.pool.fetchrow(
         "SELECT a.returns = b.id AS of_it, a.connected_at IS NOT NULL AS talked, a.agent_id IS NOT NULL AS agent,"
         " a.disposition FROM attempts a JOIN attempts b ON b.returns IS NULL WHERE a.returns IS NOT NULL"
