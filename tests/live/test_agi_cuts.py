@@ -60,7 +60,11 @@ async def hand_dialled(place: Place, index: int, port: int, campaign: int, patie
             Action="Originate", ActionID=channel, ChannelId=channel, Channel=f"Local/{to}@dialerd-out/n", Async="true",
             Context="dialerd-answered", Exten="s", Priority="1", Timeout=str(round(patience * 1000)),
         )  # fmt: skip
-        await manager.hangup(channel)
+        try:
+            await manager.hangup(channel)
+        except TimeoutError as error:
+            pbx = place.site.lab.pbx
+            raise AssertionError(f"{channel} lives: {pbx.cli('core show channels verbose')} {error}") from None
     shown = [invite.caller_id for invite in place.all_invites() if invite.number == to]
     assert len(shown) <= 1
     return shown[0] if shown else NOT_DIALLED
@@ -90,11 +94,10 @@ def asked_at(place: Place, port: int) -> Iterator[None]:
         pbx.cli('dialplan set global DIALERD_AWAY_UNTIL ""')
 
 
-async def given_back(place: Place) -> None:
-    """No number of the pool stays reserved, whoever did not hear of it."""
-    await place.until(
-        "SELECT count(*) FROM caller_id_requests WHERE caller_id_id IS NOT NULL AND released_at IS NULL", 0
-    )
+async def given_back(place: Place, but: str = "") -> None:
+    """No number of the pool stays reserved, whoever did not hear of it. `but`: holders that do not count, a pattern."""
+    left = "SELECT count(*) FROM caller_id_requests WHERE caller_id_id IS NOT NULL AND released_at IS NULL"
+    await place.until(f"{left} AND holder !~ '{but or 'nobody'}'", 0)
 
 
 async def pool_of(place: Place) -> None:
@@ -124,7 +127,9 @@ async def test_a_call_dialled_by_hand_is_refused_or_shows_the_fallback_wherever_
         found = found[: len(CASES)]
         seen = {case.name: "pool" if shown in POOL else shown for case, shown in zip(CASES, found, strict=True)}
         assert seen == {case.name: case.shown for case in CASES}
-        await given_back(place)
+        # Whose answer was cut may have been written whole by then: nobody can know, and the reservation runs out.
+        cut = "|".join(f"hand-{n}(;|$)" for n, case in enumerate(CASES) if case.name.startswith("caller ID"))
+        await given_back(place, cut)
 
 
 async def test_dialerds_own_call_over_the_dialplan_shows_the_fallback_where_the_way_back_is_cut(place: Place) -> None:
