@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -21,8 +20,7 @@ from dialerd.core.causes import Outcome
 from dialerd.core.flow import Script
 from dialerd.core.flow_check import read
 from dialerd.core.retry import History
-from dialerd.engine.calls import Call, Calls, waits_or_rings
-from dialerd.engine.harbour import PLACE, SafeHarbour
+from dialerd.engine.calls import Call, Calls
 from dialerd.engine.ivr import Ivr
 from dialerd.engine.optouts import OptOuts
 from dialerd.engine.queues import Queues
@@ -324,125 +322,6 @@ async def test_a_sound_that_asterisk_has_not_leaves_nobody_in_silence(pool: asyn
     await stage.over()
 
 
-WAIT = """\
-[nodes.wait]
-type = "queue"
-seconds = 60
-music = "jazz"
-message = "busy"
-every_seconds = 1
-"""
-
-
-async def test_who_waits_gets_a_room_with_music_and_a_message_that_cannot_be_played_is_given_up(
-    pool: asyncpg.Pool,
-) -> None:
-    stage = Stage(pool, WAIT)
-    stage.waits = True
-    stage.ivr.begin(stage.call)
-    await stage.until(lambda: stage.ari.announced)
-    stage.queues.lost()  # nobody tells the end of a message to a daemon that is not there
-    await stage.until(lambda: stage.ari.rooms.count("busy") == 2)
-    stage.queues.played(stage.ari.announced, False)
-    begun = ["make wait", "music jazz", "join", "no music", "busy"]
-    await stage.until(lambda: stage.ari.rooms == [*begun, *begun, "music jazz"])
-    assert await stage.keys() == []
-    assert await pool.fetchval("SELECT detail FROM call_events WHERE kind = 'flow.message_not_played'") == {
-        "flow": "f", "node": "wait", "sound": "busy"
-    }  # fmt: skip
-    await stage.queues.leave(stage.call)
-    await stage.until(lambda: stage.ari.rooms[-2:] == ["leave", "end"])
-
-
-@pytest.mark.parametrize("reserved", ["at once", "while the room is made"])
-async def test_whoever_loses_the_agent_before_the_join_waits_with_music(pool: asyncpg.Pool, reserved: str) -> None:
-    """[F27] Else they would wait for the queue's limit in silence."""
-    stage = Stage(pool, WAIT.replace('message = "busy"\n', ""))
-    stage.waits = reserved != "at once"
-    ari: Any = stage.ari
-    plays = ari.play_music
-
-    async def taken(bridge: str, music: str) -> None:
-        await plays(bridge, music)
-        stage.call.waits = False
-
-    ari.play_music = taken
-    stage.ivr.begin(stage.call)
-    await stage.until(lambda: stage.offered and not stage.call.waits)
-    await stage.over()
-    assert "join" not in stage.ari.rooms
-    ari.play_music, stage.waits = plays, True
-    stage.offer(stage.call)  # the agent's phone died: nobody else is free
-    await stage.until(lambda: stage.ari.rooms[-3:] == ["make wait", "music jazz", "join"])
-    (wait,) = stage.queues._waits.values()
-    stage.queues.entered(ATTEMPT, wait.room)
-    before = list(stage.ari.rooms)
-    stage.offer(stage.call)
-    assert stage.ari.rooms == before, "they are in there"
-    await stage.queues.leave(stage.call)
-
-
-async def test_whom_an_agent_takes_while_the_room_is_made_does_not_go_there(pool: asyncpg.Pool) -> None:
-    stage = Stage(pool, WAIT)
-    ari: Any = stage.ari
-    stage.waits = True
-
-    async def taken(bridge: str, music: str) -> None:
-        stage.call.waits = False
-
-    ari.play_music = taken
-    stage.ivr.begin(stage.call)
-    await stage.until(lambda: stage.offered and not stage.call.waits)
-    await stage.over()
-    stage.queues.entered(ATTEMPT, "dialerd-agent-1")
-    await asyncio.sleep(0)
-    assert stage.ari.rooms == ["make wait"]
-
-
-MESSAGE = "/prompts/0123abcd"
-
-
-def with_a_message(pool: asyncpg.Pool) -> tuple[Stage, SafeHarbour]:
-    """The stage, with a campaign that names its seller."""
-    stage = Stage(pool)
-    stage.call.campaign.message = MESSAGE
-    ari: Any = stage.ari
-    return stage, SafeHarbour(stage.here, stage.legs, ari, stage.opt_outs, stage.queues.leave)
-
-
-async def test_a_key_in_the_safe_harbour_message_is_on_record_and_ends_all_calls(pool: asyncpg.Pool) -> None:
-    stage, harbour = with_a_message(pool)
-    assert harbour.say(stage.call) and harbour.say(stage.call), "under way is as good as begun"
-    await stage.hears(MESSAGE)
-    assert len(stage.ari.playing) == 1
-    stage.legs.pressed(ATTEMPT, "7")
-    stage.legs.pressed(ATTEMPT, "2")
-    await stage.until(lambda: stage.ari.hung_up)
-    assert await stage.keys() == [("7", PLACE), ("2", PLACE)]
-    assert [tuple(r) for r in await pool.fetch("SELECT e164, source FROM consents")] == [(NUMBER, PLACE)]
-    assert await pool.fetchval("SELECT count(*) FROM dnc_numbers") == 1
-    assert stage.call.facts.handed_at is None and stage.call.facts.left_at is None, "it changes nothing that is counted"
-
-
-async def test_a_message_that_ari_lost_is_said_again_and_one_that_cannot_be_said_is_the_dialplans(
-    pool: asyncpg.Pool,
-) -> None:
-    stage, harbour = with_a_message(pool)
-    harbour.say(stage.call)
-    await stage.hears(MESSAGE)
-    harbour.lost()
-    await stage.until(lambda: stage.legs.get(ATTEMPT) is None)
-    assert stage.call.forsaken and not stage.ari.hung_up
-    harbour.say(stage.call)  # as Conversations.attend does when reconcile has found it
-    playback = await stage.hears(MESSAGE, 2)
-    stage.legs.played(playback, False)
-    await stage.until(lambda: stage.ari.to_the_dialplan)
-    stage.ari.up = False
-    assert not harbour.say(stage.call)
-    stage.ari.up, stage.call.campaign.message = True, None
-    assert not harbour.say(stage.call)
-
-
 OUT = """\
 [nodes.ask]
 type = "menu"
@@ -525,44 +404,3 @@ async def test_whom_no_trunk_may_carry_hears_the_message_and_the_record_says_why
     assert await stage.keys() == [("2", "ask")]
     refused = await pool.fetchval("SELECT detail ->> 'why' FROM call_events WHERE kind = 'flow.transfer_refused'")
     assert refused == why
-
-
-# -- machines
-
-
-def for_machines(stage: Stage) -> Call:
-    """The stage's call is a machine's, and its flow the campaign's for machines."""
-    call = stage.call
-    script = call.campaign.flow_script
-    call.campaign = campaign(machine_detection="flow", machine_flow="f", machine_script=script)
-    call.facts = replace(call.facts, answered_at=call.facts.entered_at, machine="MACHINE")
-    return call
-
-
-async def test_a_machine_that_stays_to_the_end_of_its_flow_has_heard_the_message(pool: asyncpg.Pool) -> None:
-    stage = Stage(pool, '[nodes.bye]\ntype = "hangup"\nprompt = "hello"\n')
-    call = for_machines(stage)
-    stage.ivr.begin(call)
-    playback = await stage.hears("hello")
-    assert not call.facts.message and not call.wants_agent
-    stage.legs.played(playback, True)
-    await stage.until(lambda: call.facts.message)
-    assert (call.outcome, call.facts.handed_at) == (Outcome.MESSAGE_LEFT, None)
-
-
-async def test_a_machine_whose_flow_leads_to_an_agent_is_a_call_as_any_other(pool: asyncpg.Pool) -> None:
-    stage = Stage(pool, '[nodes.agent]\ntype = "agent"\n')
-    call = for_machines(stage)
-    assert call.wants_agent and not waits_or_rings(call)
-    stage.ivr.begin(call)
-    await stage.until(lambda: stage.offered)
-    assert (call.on_machine, waits_or_rings(call), call.outcome) == (False, True, Outcome.ABANDONED)
-
-
-async def test_a_machine_whose_flow_breaks_is_not_counted_as_abandoned(pool: asyncpg.Pool) -> None:
-    stage = Stage(pool)
-    call = for_machines(stage)
-    call.campaign.machine_script, call.campaign.machine_problem = None, "machine flow f: it is gone"
-    stage.ivr.begin(call)
-    assert (stage.broken, stage.messages) == (["machine flow f: it is gone"], [call])
-    assert (call.outcome, call.facts.handed_at) == (Outcome.MACHINE, None)
